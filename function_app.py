@@ -1,0 +1,14 @@
+"""The function app: its blueprints, and nothing else. Importing it reads no setting and opens no connection."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from functions.http_actions import actions, dead_letters, mappings, operations, service, subscriptions
+from functions.queue_autotask import push
+from functions.timer_sync import full, sweep, wake
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+for part in (service, subscriptions, actions, operations, mappings, dead_letters, full, wake, sweep, push):
+    app.register_functions(part.blueprint)

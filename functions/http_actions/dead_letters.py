@@ -1,0 +1,105 @@
+"""The dead letters: listed with their reasons, shown, re-submitted and dismissed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import azure.functions as func
+from pydantic import Field
+
+from functions.http_actions import representations as show
+from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.operations import address_of
+from functions.http_actions.problems import BadRequest
+from shared.domain.errors import RetryLater
+from shared.domain.operation import Address
+from shared.domain.planning import DriftPolicy
+from shared.identity import Role
+from shared.storage.store import Scalar
+from shared.usecases import dead_letters as desk
+
+blueprint = func.Blueprint()
+
+_FOREIGN_SHOWN = 250
+
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class ResubmitBody(Body):
+    """Why, and for a drift what may be done about it: respect keeps the hand edit, overwrite undoes it."""
+
+    reason: Text = ""
+    drift_policy: str | None = None
+
+
+class DismissBody(Body):
+    """Why the operation shall not be pushed."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+@blueprint.function_name("list_dead_letters")
+@blueprint.route(route="dead-letters", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.DEAD_LETTERS)
+async def list_dead_letters(call: Call) -> Answer:
+    """Dead operations from the ledger, then the messages in the broker's dead-letter queue that nothing explains."""
+    size, mark = call.page()
+    equals: dict[str, Scalar] = {
+        name: value for name in ("code", "customer") if (value := call.request.params.get(name))
+    }
+    views, following = await call.app.views.dead_letters(equals, size, mark)
+    items = []
+    for view in views:
+        stored = await call.app.ledger.operation(Address.parse(view.operation))
+        if stored is not None and stored.value.dead:
+            items.append(show.dead_letter(stored.value))
+    answer = call.listing(items, following)
+    if following is None and not equals:
+        try:
+            foreign = await desk.foreign_messages(call.app, _FOREIGN_SHOWN)
+            answer.body["value"] += [show.broker_message(message) for message in foreign]
+        except RetryLater as error:
+            answer.body["brokerUnavailable"] = error.reason
+    return answer
+
+
+@blueprint.function_name("get_dead_letter")
+@blueprint.route(route="dead-letters/{operation}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.DEAD_LETTERS)
+async def get_dead_letter(call: Call) -> Answer:
+    """One dead operation with its history."""
+    address = address_of(call)
+    stored = await desk.find(call.app, address)
+    if not stored.value.dead:
+        raise BadRequest("not_dead", f"The operation {address} is not dead.", status=404)
+    shown = show.dead_letter(stored.value)
+    shown["operation"] = show.operation(stored.value, await call.app.ledger.events(address))
+    return Answer(shown)
+
+
+@blueprint.function_name("resubmit_dead_letter")
+@blueprint.route(route="dead-letters/{operation}/resubmit", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.DEAD_LETTERS)
+async def resubmit_dead_letter(call: Call) -> Answer:
+    """Open a dead operation again and push it."""
+    body, _ = call.body(ResubmitBody)
+    policy = None
+    if body.drift_policy is not None:
+        allowed = [policy.value for policy in DriftPolicy if policy is not DriftPolicy.REVIEW]
+        if body.drift_policy not in allowed:
+            raise BadRequest(
+                "invalid_body", f"driftPolicy is one of {', '.join(allowed)}.", name="driftPolicy", status=422
+            )
+        policy = DriftPolicy(body.drift_policy)
+    operation = await desk.resubmit(call.app, address_of(call), call.caller.id, why=body.reason, policy=policy)
+    return Answer({"operation": show.operation(operation)}, 202)
+
+
+@blueprint.function_name("dismiss_dead_letter")
+@blueprint.route(route="dead-letters/{operation}/dismiss", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.DEAD_LETTERS)
+async def dismiss_dead_letter(call: Call) -> Answer:
+    """Decide that a dead operation shall not be pushed; what Autotask has now is adopted."""
+    body, _ = call.body(DismissBody)
+    operation = await desk.dismiss(call.app, address_of(call), call.caller.id, why=body.reason)
+    return Answer({"operation": show.operation(operation)})

@@ -1,0 +1,201 @@
+"""The one wrapper of every HTTP function: who calls, what is asked, what is answered, and errors as problems.
+
+A handler takes a `Call` and gives an `Answer`; everything that is the same for all routes is here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from functions.http_actions.problems import MEDIA_TYPE, BadRequest, Problem, problem_of
+from shared.domain.errors import NotFound
+from shared.identity import Caller, Role
+from shared.usecases.app import App
+from shared.wiring import services
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_TRACE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Body(BaseModel):
+    """Base of request bodies: strict types, camelCase names, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+
+B = TypeVar("B", bound=Body)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler answers with."""
+
+    body: Any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request by a verified caller."""
+
+    request: func.HttpRequest
+    app: App
+    caller: Caller
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return path_of(self.request)
+
+    def guid(self, name: str) -> str:
+        """A route parameter that is a GUID, in lower case; what is none cannot be known to anybody."""
+        value = self.text(name)
+        if not _GUID.fullmatch(value.lower()):
+            raise NotFound(name, value[:64])
+        return value.lower()
+
+    def text(self, name: str) -> str:
+        """A route parameter."""
+        return str(self.request.route_params.get(name, ""))
+
+    def body(self, kind: type[B]) -> tuple[B, str]:
+        """The body and a hash of what it says. Raises BadRequest, ValidationError."""
+        raw = self.request.get_body() or b"{}"
+        if len(raw) > MAX_BODY_BYTES:
+            raise BadRequest("body_too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.", status=413)
+        try:
+            document = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise BadRequest("not_json", "The body is not JSON.", name="body") from None
+        if not isinstance(document, dict):
+            raise BadRequest("not_an_object", "The body is not a JSON object.", name="body")
+        parsed = kind.model_validate_json(raw)
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+        return parsed, hashlib.sha256(canonical).hexdigest()
+
+    def idempotency_key(self) -> str:
+        """The Idempotency-Key header. Raises BadRequest."""
+        key = str(self.request.headers.get("Idempotency-Key", "")).strip()
+        if not key:
+            raise BadRequest(
+                "idempotency_key_missing",
+                "An Idempotency-Key header is needed, so that a repeated request is carried out once.",
+                name="Idempotency-Key",
+            )
+        if not _KEY.fullmatch(key):
+            raise BadRequest(
+                "idempotency_key_invalid", "An Idempotency-Key has 1 to 255 visible characters.", name="Idempotency-Key"
+            )
+        return key
+
+    def page(self) -> tuple[int, str | None]:
+        """The asked page size and where to go on from. Raises BadRequest."""
+        size = self.request.params.get("pageSize", str(DEFAULT_PAGE))
+        if not (size.isdecimal() and len(size) < 4 and 1 <= int(size) <= MAX_PAGE):
+            raise BadRequest("page_size_invalid", f"pageSize is a number from 1 to {MAX_PAGE}.", name="pageSize")
+        mark = self.request.params.get("continuation")
+        if not mark:
+            return int(size), None
+        try:
+            decoded = base64.urlsafe_b64decode(mark.encode()).decode()
+            json.loads(decoded)
+        except (binascii.Error, ValueError, RecursionError):
+            raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation") from None
+        return int(size), decoded
+
+    def choice(self, name: str, allowed: list[str]) -> str | None:
+        """A query parameter out of a set. Raises BadRequest."""
+        value: str | None = self.request.params.get(name)
+        if value is not None and value not in allowed:
+            raise BadRequest("parameter_invalid", f"{name} is one of {', '.join(allowed)}.", name=name, status=422)
+        return value
+
+    def listing(self, items: list[Any], continuation: str | None) -> Answer:
+        """A page of items and the link to the next one."""
+        document: dict[str, Any] = {"value": items}
+        if continuation:
+            mark = base64.urlsafe_b64encode(continuation.encode()).decode()
+            kept = {name: value for name, value in self.request.params.items() if name != "continuation"}
+            query = "&".join(f"{name}={value}" for name, value in {**kept, "continuation": mark}.items())
+            document["nextLink"] = f"{self.path}?{query}"
+        return Answer(document)
+
+
+Handler = Callable[[Call], Coroutine[Any, Any, "Answer | Problem"]]
+Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+
+def endpoint(role: Role) -> Callable[[Handler], Function]:
+    """Make a handler an HTTP function that verifies its caller first and answers every error as a problem."""
+
+    def wrap(handler: Handler) -> Function:
+        async def function(req: func.HttpRequest) -> func.HttpResponse:
+            trace = trace_of(req)
+            try:
+                built = await services()
+                caller = await built.verifier.caller(req.headers.get("Authorization"), role)
+                answer = await handler(Call(req, built.app, caller))
+                return respond(answer) if isinstance(answer, Answer) else respond_problem(answer, req, trace)
+            except Exception as error:
+                problem = problem_of(error)
+                if problem.status >= 500:
+                    log.warning("%s trace=%s", problem.code, trace, exc_info=problem.status == 500)
+                return respond_problem(problem, req, trace)
+
+        function.__name__ = handler.__name__
+        function.__doc__ = handler.__doc__
+        function.__module__ = handler.__module__
+        setattr(function, ROLE, role)
+        return function
+
+    return wrap
+
+
+ROLE = "required_role"
+
+
+def respond(answer: Answer) -> func.HttpResponse:
+    """An answer on the wire."""
+    body = json.dumps(answer.body).encode() if answer.body is not None else b""
+    headers = {"Cache-Control": "no-store", **answer.headers}
+    return func.HttpResponse(body, status_code=answer.status, headers=headers, mimetype="application/json")
+
+
+def respond_problem(problem: Problem, req: func.HttpRequest, trace: str) -> func.HttpResponse:
+    """A problem on the wire."""
+    document = json.dumps(problem.document(path_of(req), trace)).encode()
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    return func.HttpResponse(document, status_code=problem.status, headers=headers, mimetype=MEDIA_TYPE)
+
+
+def path_of(req: func.HttpRequest) -> str:
+    """The path of a request without its host and query."""
+    url = str(req.url)
+    rest = url.partition("://")[2] or url
+    return "/" + rest.partition("/")[2].partition("?")[0]
+
+
+def trace_of(req: func.HttpRequest) -> str:
+    """The trace id of a request: from its traceparent, or a new one."""
+    found = _TRACE.fullmatch(req.headers.get("traceparent", ""))
+    return found.group(1) if found else uuid.uuid4().hex

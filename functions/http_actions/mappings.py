@@ -1,0 +1,195 @@
+"""Mappings: customer to company, product to service, subscription to contract and line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import azure.functions as func
+from pydantic import Field
+
+from functions.http_actions import representations as show
+from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.problems import BadRequest
+from shared.domain.billing import Policy, SuspendBilling, SuspendFrom
+from shared.domain.operation import Operation
+from shared.identity import Role
+from shared.storage.mappings import ProductMapping
+from shared.usecases import mapping as mapping_use_cases
+
+blueprint = func.Blueprint()
+
+_SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
+_ANONYMOUS = func.AuthLevel.ANONYMOUS
+
+Id = Annotated[int, Field(gt=0, lt=2**53)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CustomerBody(Body):
+    """The Autotask company that a customer is."""
+
+    company_id: Id
+
+
+class ProductBody(Body):
+    """The Autotask service that an offer is billed as; `product` is "product:sku" or a legacy offer id."""
+
+    product: Word
+    term_duration: str = ""
+    billing_cycle: str = ""
+    service_id: Id
+
+
+class PolicyBody(Body):
+    """How the subscription is billed."""
+
+    suspend: Literal["units_zero", "none"] = "units_zero"
+    suspend_from: Literal["business_date", "next_period"] = "business_date"
+
+
+class SubscriptionBody(Body):
+    """The contract and line; without a line the service's free line on the contract is taken, or one is made."""
+
+    contract_id: Id
+    contract_service_id: Id | None = None
+    service_id: Id | None = None
+    units: Literal["adopt", "push"] | None = None
+    policy: PolicyBody | None = None
+
+
+@blueprint.function_name("list_customer_mappings")
+@blueprint.route(route="mappings/customers", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def list_customer_mappings(call: Call) -> Answer:
+    """All customers' mappings."""
+    items, following = await call.app.mappings.customers(*call.page())
+    return call.listing([show.customer_mapping(item) for item in items], following)
+
+
+@blueprint.function_name("put_customer_mapping")
+@blueprint.route(route="mappings/customers/{customer}", methods=["PUT"], auth_level=_ANONYMOUS)
+@endpoint(Role.MAPPINGS)
+async def put_customer_mapping(call: Call) -> Answer:
+    """Map a customer to a company, or change it."""
+    body, _ = call.body(CustomerBody)
+    customer = call.guid("customer")
+    await call.app.partner_center.subscriptions(customer)
+    mapping = await mapping_use_cases.map_customer(call.app, customer, body.company_id, call.caller.id)
+    return Answer(show.customer_mapping(mapping))
+
+
+@blueprint.function_name("get_customer_mapping")
+@blueprint.route(route="mappings/customers/{customer}", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def get_customer_mapping(call: Call) -> Answer:
+    """One customer's mapping."""
+    mapping = await call.app.mappings.customer(call.guid("customer"))
+    if mapping is None:
+        raise BadRequest("mapping_not_found", "The customer is not mapped.", status=404)
+    return Answer(show.customer_mapping(mapping))
+
+
+@blueprint.function_name("delete_customer_mapping")
+@blueprint.route(route="mappings/customers/{customer}", methods=["DELETE"], auth_level=_ANONYMOUS)
+@endpoint(Role.MAPPINGS)
+async def delete_customer_mapping(call: Call) -> Answer:
+    """Remove a customer's mapping; its subscriptions keep theirs."""
+    await call.app.mappings.remove("customers", call.guid("customer"))
+    return Answer(None, 204)
+
+
+@blueprint.function_name("list_product_mappings")
+@blueprint.route(route="mappings/products", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def list_product_mappings(call: Call) -> Answer:
+    """All products' mappings."""
+    items, following = await call.app.mappings.products(*call.page())
+    return call.listing([show.product_mapping(item) for item in items], following)
+
+
+@blueprint.function_name("put_product_mapping")
+@blueprint.route(route="mappings/products", methods=["PUT"], auth_level=_ANONYMOUS)
+@endpoint(Role.MAPPINGS)
+async def put_product_mapping(call: Call) -> Answer:
+    """Map an offer (product, term, billing frequency) to a service, or change it."""
+    body, _ = call.body(ProductBody)
+    service = (await call.app.autotask.services([body.service_id])).get(body.service_id)
+    if service is None:
+        raise BadRequest(
+            "service_not_found", f"Autotask does not show service {body.service_id}.", name="serviceId", status=422
+        )
+    mapping = ProductMapping(
+        body.product, body.term_duration, body.billing_cycle, service.id, service.name, call.app.now(), call.caller.id
+    )
+    await call.app.mappings.put_product(mapping)
+    return Answer(show.product_mapping(mapping))
+
+
+@blueprint.function_name("delete_product_mapping")
+@blueprint.route(route="mappings/products/{product}", methods=["DELETE"], auth_level=_ANONYMOUS)
+@endpoint(Role.MAPPINGS)
+async def delete_product_mapping(call: Call) -> Answer:
+    """Remove a product's mapping; mapped subscriptions keep their lines."""
+    await call.app.mappings.remove("products", call.text("product"))
+    return Answer(None, 204)
+
+
+@blueprint.function_name("list_subscription_mappings")
+@blueprint.route(route="mappings/subscriptions", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def list_subscription_mappings(call: Call) -> Answer:
+    """All subscriptions' mappings."""
+    items, following = await call.app.mappings.subscriptions(*call.page())
+    return call.listing([show.subscription_mapping(item) for item in items], following)
+
+
+@blueprint.function_name("get_subscription_mapping")
+@blueprint.route(route=_SUBSCRIPTION, methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def get_subscription_mapping(call: Call) -> Answer:
+    """One subscription's mapping."""
+    stored = await call.app.mappings.subscription(call.guid("customer"), call.guid("subscription"))
+    if stored is None:
+        raise BadRequest("mapping_not_found", "The subscription is not mapped.", status=404)
+    return Answer(show.subscription_mapping(stored.value))
+
+
+@blueprint.function_name("put_subscription_mapping")
+@blueprint.route(route=_SUBSCRIPTION, methods=["PUT"], auth_level=_ANONYMOUS)
+@endpoint(Role.MAPPINGS)
+async def put_subscription_mapping(call: Call) -> Answer:
+    """Map a subscription to a contract line, or move it to another one."""
+    body, _ = call.body(SubscriptionBody)
+    request = mapping_use_cases.MappingRequest(
+        customer=call.guid("customer"),
+        subscription=call.guid("subscription"),
+        caller=call.caller.id,
+        contract=body.contract_id,
+        line=body.contract_service_id,
+        service=body.service_id,
+        units=body.units,
+        policy=_policy(body.policy),
+    )
+    return await _mapped(call, await mapping_use_cases.map_subscription(call.app, request))
+
+
+@blueprint.function_name("delete_subscription_mapping")
+@blueprint.route(route=_SUBSCRIPTION, methods=["DELETE"], auth_level=_ANONYMOUS)
+@endpoint(Role.MAPPINGS)
+async def delete_subscription_mapping(call: Call) -> Answer:
+    """Give a subscription's mapping up; the line keeps its units."""
+    customer, subscription = call.guid("customer"), call.guid("subscription")
+    await mapping_use_cases.unmap_subscription(call.app, customer, subscription, call.caller.id)
+    return Answer(None, 204)
+
+
+async def _mapped(call: Call, result: Operation | object) -> Answer:
+    stored = await call.app.mappings.subscription(call.guid("customer"), call.guid("subscription"))
+    operation = show.operation(result) if isinstance(result, Operation) else None
+    shown = show.subscription_mapping(stored.value) if stored else None
+    settled = not isinstance(result, Operation) or result.settled_at_microsoft
+    return Answer({"mapping": shown, "operation": operation}, 200 if settled else 202)
+
+
+def _policy(body: PolicyBody | None) -> Policy | None:
+    return None if body is None else Policy(SuspendBilling(body.suspend), SuspendFrom(body.suspend_from))

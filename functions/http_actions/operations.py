@@ -1,0 +1,58 @@
+"""Operations with their events: of one subscription, or one by its id."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from functions.http_actions import representations as show
+from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.problems import BadRequest
+from shared.domain.operation import Address
+from shared.identity import Role
+from shared.usecases.dead_letters import find
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("list_operations")
+@blueprint.route(
+    route="customers/{customer}/subscriptions/{subscription}/operations",
+    methods=["GET"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
+@endpoint(Role.READ)
+async def list_operations(call: Call) -> Answer:
+    """A subscription's operations in the order in which they were accepted, by pages."""
+    customer, subscription = call.guid("customer"), call.guid("subscription")
+    size, mark = call.page()
+    after = _sequence(mark)
+    found = await call.app.ledger.operations(customer, subscription, after=after, limit=size + 1)
+    shown = [show.operation(stored.value) for stored in found[:size]]
+    return call.listing(shown, str(found[size - 1].value.address.sequence) if len(found) > size else None)
+
+
+@blueprint.function_name("get_operation")
+@blueprint.route(route="operations/{operation}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.READ)
+async def get_operation(call: Call) -> Answer:
+    """One operation with its history."""
+    address = address_of(call)
+    stored = await find(call.app, address)
+    return Answer(show.operation(stored.value, await call.app.ledger.events(address)))
+
+
+def address_of(call: Call) -> Address:
+    """The operation that a route names. Raises BadRequest with status 404 where it cannot be one."""
+    text = call.text("operation")
+    try:
+        return Address.parse(text)
+    except ValueError:
+        raise BadRequest("operation_not_found", f"There is no operation {text[:120]}.", status=404) from None
+
+
+def _sequence(mark: str | None) -> int:
+    if mark is None:
+        return 0
+    if not mark.isdecimal():
+        raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
+    return int(mark)

@@ -1,0 +1,130 @@
+"""Errors as RFC 9457 problem documents: one table from the class of an error to a status and a title.
+
+`type` is `urn:csp-functions:problem:{code}` and stable. Nothing of a stack trace or a secret is ever shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.domain.errors import (
+    Conflict,
+    CspError,
+    Malformed,
+    Misconfigured,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    RetryLater,
+)
+from shared.identity import Forbidden, Unauthenticated
+from shared.storage.store import TooLarge, WriteConflict
+
+MEDIA_TYPE = "application/problem+json"
+_DEFAULT_WAIT = timedelta(seconds=30)
+
+
+class BadRequest(CspError):
+    """The request itself is wrong: a stable code, a sentence, and the field where there is one."""
+
+    def __init__(self, code: str, sentence: str, *, name: str = "", status: int = 400) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.name = name
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document to be."""
+
+    status: int
+    code: str
+    detail: str
+    more: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self, instance: str, trace: str) -> dict[str, Any]:
+        """The body."""
+        return {
+            "type": f"urn:csp-functions:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "instance": instance,
+            "traceId": trace,
+            **{name: plain(value) for name, value in self.more.items() if value not in (None, (), [])},
+        }
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON takes it; dataclasses become objects."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return value
+
+
+def retry_after(wait: timedelta | None) -> dict[str, str]:
+    """The Retry-After header in whole seconds."""
+    return {"Retry-After": str(max(1, math.ceil((wait or _DEFAULT_WAIT).total_seconds())))}
+
+
+def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a table of classes reads best as one
+    """The problem that an error stands for."""
+    match error:
+        case BadRequest():
+            named = [{"field": error.name, "message": error.sentence}] if error.name else []
+            return Problem(error.status, error.code, error.sentence, {"errors": named})
+        case ValidationError():
+            return _invalid(error)
+        case Unauthenticated():
+            return Problem(401, "unauthenticated", str(error), headers={"WWW-Authenticate": "Bearer"})
+        case Forbidden():
+            return Problem(403, "forbidden", str(error))
+        case Refused():
+            details = dict(error.details)
+            return Problem(int(str(details.pop("status", 409))), error.code, error.sentence, details)
+        case NotFound():
+            sentence = f"The {error.what} {error.id} is not known to Partner Center or Autotask."
+            return Problem(404, f"{error.what}_not_found", sentence)
+        case Conflict() | WriteConflict():
+            return Problem(409, "changed_meanwhile", "It changed at the same moment; look again.")
+        case RetryLater():
+            return Problem(503, "unavailable", error.reason, headers=retry_after(error.after))
+        case OutcomeUnknown():
+            return Problem(503, "outcome_unknown", error.reason, headers=retry_after(None))
+        case Misconfigured():
+            sentence = "The application needs a person to correct its settings or permissions."
+            return Problem(503, "misconfigured", sentence, {"reason": error.reason}, retry_after(timedelta(minutes=5)))
+        case Malformed():
+            return Problem(502, "vendor_answer_unreadable", str(error))
+        case TooLarge():
+            return Problem(422, "too_large", str(error))
+        case _:
+            return Problem(500, "internal_error", "Something went wrong on our side; the log has the trace id.")
+
+
+def _invalid(error: ValidationError) -> Problem:
+    """Every field that is wrong, by name; 422 since the JSON itself could be read."""
+    errors = [
+        {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    names = ", ".join(item["field"] for item in errors)
+    return Problem(422, "invalid_body", f"The body is wrong in: {names}.", {"errors": errors})

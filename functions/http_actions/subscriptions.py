@@ -1,0 +1,73 @@
+"""Customers and subscriptions as a portal lists them, each with the actions it allows and why not."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from functions.http_actions import representations as show
+from functions.http_actions.endpoint import Answer, Call, endpoint
+from shared.domain.subscription import Family, State
+from shared.identity import Role
+from shared.partner_center.wire import parse_subscription
+from shared.storage.store import Scalar
+from shared.usecases.badges import BADGES, compute_badge
+from shared.usecases.sync import sync_customer
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("list_customers")
+@blueprint.route(route="customers", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.READ)
+async def list_customers(call: Call) -> Answer:
+    """All customers, by pages."""
+    size, mark = call.page()
+    views, following = await call.app.views.customers(size, mark)
+    return call.listing([show.customer(view) for view in views], following)
+
+
+@blueprint.function_name("list_subscriptions_of_customer")
+@blueprint.route(route="customers/{customer}/subscriptions", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.READ)
+async def list_subscriptions_of_customer(call: Call) -> Answer:
+    """A customer's subscriptions; a customer that no sync has met yet is read from Partner Center first."""
+    customer = call.guid("customer")
+    if await call.app.views.customer(customer) is None:
+        await sync_customer(call.app, customer)
+    return await _list(call, customer)
+
+
+@blueprint.function_name("list_subscriptions")
+@blueprint.route(route="subscriptions", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.READ)
+async def list_subscriptions(call: Call) -> Answer:
+    """Subscriptions across all customers."""
+    return await _list(call, None)
+
+
+@blueprint.function_name("get_subscription")
+@blueprint.route(
+    route="customers/{customer}/subscriptions/{subscription}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS
+)
+@endpoint(Role.READ)
+async def get_subscription(call: Call) -> Answer:
+    """One subscription as Partner Center shows it at this moment."""
+    customer, subscription = call.guid("customer"), call.guid("subscription")
+    reading = await call.app.partner_center.subscription(customer, subscription)
+    badge = await compute_badge(call.app, customer, subscription)
+    return Answer(show.subscription(parse_subscription(customer, reading.raw), badge, reading.observed_at))
+
+
+async def _list(call: Call, customer: str | None) -> Answer:
+    size, mark = call.page()
+    filters = {
+        "state": call.choice("state", [state.value for state in State]),
+        "badge": call.choice("badge", list(BADGES)),
+        "family": call.choice("family", [family.value for family in Family]),
+    }
+    equals: dict[str, Scalar] = {name: value for name, value in filters.items() if value is not None}
+    views, following = await call.app.views.subscriptions(
+        customer=customer, equals=equals, size=size, continuation=mark
+    )
+    now = call.app.partner_center.microsoft_now()
+    return call.listing([show.subscription(view.snapshot, view.badge, now) for view in views], following)

@@ -1,0 +1,154 @@
+"""The https door of the Entra simulator: metadata, keys and tokens per tenant, and `POST /_control/tokens`.
+
+Clock, faults, request log and switches come from `local.simulation`; the decisions are `local.entra.authority`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from local.entra.authority import TENANT, Authority, GrantRefusedError, PortalTokenRequest
+from local.simulation.app import simulator_app
+from local.simulation.clock import SimulatedClock
+from local.simulation.control import control_route, json_object
+from local.simulation.errors import ControlError
+from local.simulation.faults import Faults
+from local.simulation.requests_log import RequestsLog
+from local.simulation.switches import Switch, Switches
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+SWITCHES = (
+    Switch(
+        "oldRefreshToken",
+        "stays_valid",
+        ("stays_valid", "dies"),
+        "Whether a refresh token can be used again after it was exchanged for a new one (Entra: it can).",
+    ),
+    Switch(
+        "refreshWithoutMfa",
+        "token_without_mfa",
+        ("token_without_mfa", "refused"),
+        "What a refresh token that was obtained without a second factor gets: a token without mfa, or AADSTS50076.",
+    ),
+)
+TOKEN_FIELDS = {
+    "name": ("name", str),
+    "oid": ("oid", str),
+    "roles": ("roles", list),
+    "audience": ("audience", str),
+    "tenant": ("tenant", str),
+    "expiresInSeconds": ("expires_in_seconds", int),
+    "signedBy": ("signed_by", str),
+    "issuer": ("issuer", str),
+    "algorithm": ("algorithm", str),
+}
+CHOICES = {"signedBy": ("us", "stranger"), "algorithm": ("RS256", "none", "HS256")}
+
+
+class _Doors:
+    """The endpoints over one authority."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    async def metadata_v1(self, request: Request) -> JSONResponse:
+        return self._metadata(request, version=1)
+
+    async def metadata_v2(self, request: Request) -> JSONResponse:
+        return self._metadata(request, version=2)
+
+    async def keys(self, _: Request) -> JSONResponse:
+        return JSONResponse(self._authority.key_set())
+
+    async def token_v1(self, request: Request) -> JSONResponse:
+        return await self._token(request, version=1)
+
+    async def token_v2(self, request: Request) -> JSONResponse:
+        return await self._token(request, version=2)
+
+    async def portal_token(self, request: Request) -> dict[str, Any]:
+        wanted = _portal_request(await json_object(request))
+        return {
+            "access_token": self._authority.portal_token(wanted),
+            "token_type": "Bearer",
+            "expires_in": wanted.expires_in_seconds,
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "issuerVersion2": self._authority.issuer("{tenant}", version=2),
+            "refreshTokens": [
+                {"token": token, "clientId": known.client_id, "mfa": known.mfa, "expired": known.expired}
+                for token, known in self._authority.refresh_tokens.items()
+            ],
+        }
+
+    def _metadata(self, request: Request, *, version: int) -> JSONResponse:
+        tenant = request.path_params["tenant"]
+        if TENANT.fullmatch(tenant):
+            return JSONResponse(self._authority.metadata(tenant, version=version))
+        refused = GrantRefusedError(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
+        return JSONResponse(refused.body(self._authority.now()), refused.status)
+
+    async def _token(self, request: Request, *, version: int) -> JSONResponse:
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        try:
+            answer = self._authority.grant(request.path_params["tenant"], form, version=version)
+        except GrantRefusedError as refused:
+            return JSONResponse(refused.body(self._authority.now()), refused.status)
+        return JSONResponse(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+
+def entra_app(base_url: str) -> Starlette:
+    """The application of the simulator; `base_url` is what its issuers and metadata say, without a trailing slash."""
+    clock = SimulatedClock()
+    switches = Switches(SWITCHES)
+    doors = _Doors(Authority(base_url, setting=switches.__getitem__, now=clock.now))
+    routes = [
+        Route("/{tenant}/.well-known/openid-configuration", doors.metadata_v1),
+        Route("/{tenant}/v2.0/.well-known/openid-configuration", doors.metadata_v2),
+        Route("/{tenant}/discovery/keys", doors.keys),
+        Route("/{tenant}/discovery/v2.0/keys", doors.keys),
+        Route("/{tenant}/oauth2/token", doors.token_v1, methods=["POST"]),
+        Route("/{tenant}/oauth2/v2.0/token", doors.token_v2, methods=["POST"]),
+    ]
+    return simulator_app(
+        routes=routes,
+        clock=clock,
+        faults=Faults(),
+        log=RequestsLog(),
+        switches=switches,
+        state=doors.state,
+        state_routes=[control_route("/tokens", "POST", doors.portal_token)],
+        fault_body=_unavailable,
+    )
+
+
+def _unavailable(status: int) -> dict[str, Any]:
+    """The body of a fault that names none: Entra says `temporarily_unavailable` in its own shape."""
+    return {
+        "error": "temporarily_unavailable",
+        "error_description": f"AADSTS90033: A transient error has occurred. Please try again. ({status})",
+        "error_codes": [90033],
+    }
+
+
+def _portal_request(body: dict[str, Any]) -> PortalTokenRequest:
+    values: dict[str, Any] = {}
+    for name, value in body.items():
+        if name not in TOKEN_FIELDS:
+            raise ControlError(f"unknown field {name} in a token request; known are {', '.join(TOKEN_FIELDS)}")
+        attribute, kind = TOKEN_FIELDS[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ControlError(f"{name} must be of type {kind.__name__}")
+        if value not in CHOICES.get(name, (value,)):
+            raise ControlError(f"{name} must be one of {', '.join(CHOICES[name])}")
+        values[attribute] = value
+    return PortalTokenRequest(**values)

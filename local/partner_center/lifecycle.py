@@ -1,0 +1,96 @@
+"""What time alone does to a subscription: renewal, expiry, disablement, deletion.
+
+Worked out when somebody looks, never in a loop over all. Rules: an active term with auto-renew goes through a renewal
+of `renewalSeconds` into a new term with new windows; without it the subscription is `expired` for 30 days, `disabled`
+for 90, then `deleted`; a suspended one is `disabled` at the term's end and `deleted` 120 days later; legacy is
+deleted after 90 days of suspension, or when it is suspended at the term's end.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from local.partner_center.moments import TERM_MONTHS, WINDOW, term_end
+from local.partner_center.subscription import Family, SeatBatch
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from local.partner_center.subscription import Subscription
+
+EXPIRED_FOR = timedelta(days=30)
+DISABLED_FOR = timedelta(days=90)
+LEGACY_SUSPENDED_FOR = timedelta(days=90)
+
+
+def live_until(subscription: Subscription, now: datetime, renewal: timedelta) -> None:
+    """Bring the subscription to `now`, through as many terms as have passed."""
+    while _step(subscription, now, renewal):
+        pass
+
+
+def in_renewal(subscription: Subscription, now: datetime) -> bool:
+    """Whether the term has ended and the renewal is not complete (call after `live_until`)."""
+    ended = subscription.term_end is not None and now >= subscription.term_end
+    return ended and subscription.status == "active"
+
+
+def _step(subscription: Subscription, now: datetime, renewal: timedelta) -> bool:
+    end = subscription.term_end
+    if subscription.status == "active" and subscription.auto_renew and end is not None:
+        if now < end + renewal:
+            return False
+        _renew(subscription, end, end + renewal)
+        return True
+    following = _following(subscription)
+    if following is None or now < following[0]:
+        return False
+    subscription.properties["status"] = following[1]
+    subscription.version += 1
+    return True
+
+
+def _following(subscription: Subscription) -> tuple[datetime, str] | None:
+    """When the status changes without a renewal, and into which; None if it stays."""
+    status, end, suspended = subscription.status, subscription.term_end, subscription.suspended_at
+    if status == "suspended" and subscription.family is Family.LEGACY and suspended is not None:
+        gone = suspended + LEGACY_SUSPENDED_FOR
+        return (min(gone, end) if end else gone), "deleted"
+    if end is None:
+        return None
+    return {
+        "active": (end, "expired"),
+        "suspended": (end, "disabled"),
+        "expired": (end + EXPIRED_FOR, "disabled"),
+        "disabled": (end + EXPIRED_FOR + DISABLED_FOR, "deleted"),
+    }.get(status)
+
+
+def _renew(subscription: Subscription, start: datetime, completed: datetime) -> None:
+    properties = subscription.properties
+    instructions = properties.pop("scheduledNextTermInstructions", None)
+    if instructions:
+        _follow(properties, instructions)
+    properties["isTrial"] = False
+    subscription.term_start = start
+    term = str(properties.get("termDuration", ""))
+    subscription.term_end = term_end(start, term if term in TERM_MONTHS else "P1Y")
+    subscription.version += 1
+    if subscription.family is not Family.LEGACY:
+        # The new windows count from the completion of the renewal, not from the first day of the term
+        subscription.cancel_until = completed + WINDOW
+    if subscription.family is Family.NCE:
+        subscription.batches = [SeatBatch(subscription.quantity, completed)]
+
+
+def _follow(properties: dict[str, Any], instructions: dict[str, Any]) -> None:
+    product = instructions.get("product") or {}
+    wanted = [str(product.get(name) or "") for name in ("productId", "skuId", "availabilityId")]
+    if all(wanted):
+        properties["offerId"] = ":".join(wanted)
+    for name in ("billingCycle", "termDuration"):
+        if product.get(name):
+            properties[name] = product[name]
+    if isinstance(instructions.get("quantity"), int) and instructions["quantity"] > 0:
+        properties["quantity"] = instructions["quantity"]

@@ -1,0 +1,105 @@
+"""The settings that the local stack gives to its functions hosts, and the environment of every process.
+
+Addresses and identities are those of the stack; the times are a laptop's, where nobody wants to wait half an hour to
+see a retry. A person overrides each of them by an environment variable of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.entra.identities import API_AUDIENCE, PARTNER_CENTER_APP, PARTNER_TENANT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+QUEUE = "autotask-operations"
+ROLES: dict[str, tuple[str, ...]] = {
+    "operator": ("Subscriptions.Read", "Subscriptions.Operate"),
+    "reader": ("Subscriptions.Read",),
+    "mapper": ("Subscriptions.Read", "Mappings.Manage"),
+    "deadletters": ("Subscriptions.Read", "DeadLetters.Manage"),
+}
+
+_TIMES = {
+    "WAKE_SCHEDULE": "* * * * * *",
+    "SYNC_SCHEDULE": "0 0 */4 * * *",
+    "SWEEP_SCHEDULE": "0 0 * * * *",
+    "PARTNER_TIME_ZONE": "UTC",
+    "SETTLE_SECONDS": "4",
+    "AUTOTASK_TIMEOUT_SECONDS": "4",
+    "PARTNER_CENTER_TIMEOUT_SECONDS": "8",
+    "PARTNER_CENTER_SETTLE_SECONDS": "4",
+    "LEASE_SECONDS": "10",
+    "OUTBOX_SECONDS": "5",
+    "RETRY_SECONDS": "2",
+    "RETRY_MAX_SECONDS": "10",
+    "PUSH_BUDGET_SECONDS": "60",
+}
+_FIXED = {
+    "FUNCTIONS_WORKER_RUNTIME": "python",
+    "AUTOTASK_QUEUE": QUEUE,
+    "PARTNER_CENTER_TENANT": PARTNER_TENANT,
+    "PARTNER_CENTER_CLIENT_ID": PARTNER_CENTER_APP.client_id,
+    "PARTNER_CENTER_CLIENT_SECRET": PARTNER_CENTER_APP.secret,
+    "PARTNER_CENTER_SCOPE": "https://api.partnercenter.microsoft.com/.default",
+    "API_TENANT": PARTNER_TENANT,
+    "API_AUDIENCE": API_AUDIENCE,
+    "AUTOTASK_USER": "api@partnersim.example",
+    "AUTOTASK_SECRET": "local-autotask-secret",
+    "AUTOTASK_INTEGRATION_CODE": "LOCALINTEGRATIONCODE0000001",
+}
+# Settings whose defaults suit a laptop too
+_DEFAULTED = ("PARTNER_CENTER_GIVE_UP_SECONDS", "IDEMPOTENCY_DAYS")
+_ADDRESSES = (
+    "AzureWebJobsStorage",
+    "TABLES_CONNECTION_STRING",
+    "ServiceBus",
+    "PARTNER_CENTER_URL",
+    "ENTRA_AUTHORITY",
+    "ENTRA_CA_FILE",
+    "AUTOTASK_URL",
+)
+# A process of the stack inherits these and nothing else: a CA bundle, proxy or credential of the caller's
+# environment would change what it talks to
+_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts of one stack are found."""
+
+    partner_center: str
+    autotask: str
+    entra: str
+    ca_file: Path
+    service_bus: str
+    storage: str
+
+
+def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[str, str]:
+    """All settings of a functions host of this stack, by name; the overrides win."""
+    where = {
+        "AzureWebJobsStorage": addresses.storage,
+        "TABLES_CONNECTION_STRING": addresses.storage,
+        "ServiceBus": addresses.service_bus,
+        "PARTNER_CENTER_URL": addresses.partner_center,
+        "ENTRA_AUTHORITY": addresses.entra,
+        "ENTRA_CA_FILE": str(addresses.ca_file),
+        "AUTOTASK_URL": addresses.autotask,
+    }
+    return {**_FIXED, **_TIMES, **where, **overrides}
+
+
+def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those variables of the caller's environment that name a setting of the host."""
+    return {name: environment[name] for name in (*_FIXED, *_TIMES, *_DEFAULTED, *_ADDRESSES) if name in environment}
+
+
+def clean_environment() -> dict[str, str]:
+    """What every process of the stack gets from the caller's environment, and unbuffered output for its log."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**inherited, "PYTHONUNBUFFERED": "1"}

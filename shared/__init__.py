@@ -1,0 +1,1 @@
+"""The product: domain, use cases and adapters."""

@@ -1,0 +1,65 @@
+"""Autotask's side of a mapping, as read: company, contract, its lines, the service catalogue, the request budget.
+
+Read-only values made by `shared.autotask.wire`; picklist values keep Autotask's integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """An Autotask company."""
+
+    id: int
+    name: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract; type 7 is a recurring service contract, period types as in the catalogue, status 1 is active."""
+
+    id: int
+    company_id: int
+    name: str
+    type: int | None
+    period_type: int | None
+    status: int | None
+    start: date
+    end: date
+
+
+@dataclass(frozen=True, slots=True)
+class ContractLine:
+    """A contract service: what adjustments and units rows refer to."""
+
+    id: int
+    contract_id: int
+    service_id: int
+    invoice_description: str
+    internal_description: str
+    unit_price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the catalogue."""
+
+    id: int
+    name: str
+    period_type: int | None
+    active: bool
+    unit_price: float | None
+    unit_cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The request budget of the whole Autotask tenant: `used` of `limit` requests in the last `minutes`."""
+
+    limit: int
+    minutes: int
+    used: int

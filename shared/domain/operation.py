@@ -1,0 +1,305 @@
+"""An operation: one intention on one subscription, with its Partner Center leg and its Autotask legs.
+
+States and transitions are data here; who moves an operation and how it is stored live in `shared.usecases` and
+`shared.storage`. An operation is a value: every change makes a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from shared.domain.planning import DriftPolicy, Shortfall
+from shared.domain.timeline import Target
+
+CRASH_LIMIT = 8  # attempts begun and never ended in order before an operation is called poison (design 2)
+
+
+class Kind(StrEnum):
+    """What was intended."""
+
+    SUSPEND = "suspend"
+    REACTIVATE = "reactivate"
+    CHANGE_QUANTITY = "change_quantity"
+    CANCEL = "cancel"
+    DETECTED = "detected"  # sync saw a change that nobody asked us for
+    MAP = "map"  # a subscription's line was named, changed or given up
+
+
+class PartnerStatus(StrEnum):
+    """How far the Partner Center leg has come."""
+
+    PENDING = "pending"  #: accepted; the call is being made or is still to be made
+    UNKNOWN = "unknown"  #: the call got no clear answer; settled by re-reading the subscription
+    WORKING = "working"  #: Microsoft answered 202 and is still at it
+    APPLIED = "applied"  #: the subscription was seen in the wanted state
+    REFUSED = "refused"  #: it did not happen and will not
+    NOT_NEEDED = "not_needed"  #: nothing to do at Microsoft
+
+
+class LegStatus(StrEnum):
+    """How far one Autotask line has come for this operation."""
+
+    HELD = "held"  #: waits for the Partner Center leg
+    OPEN = "open"  #: to be pushed now
+    WAITING = "waiting"  #: to be pushed at `retry_at`
+    SYNCED = "synced"  #: verified in Autotask
+    DEAD = "dead"  #: needs a person; the reason says why
+    DISMISSED = "dismissed"  #: a person decided that it shall not be pushed
+    NOT_NEEDED = "not_needed"  #: the operation was refused at Microsoft, so there is nothing to bill
+
+
+LEG_TRANSITIONS: dict[LegStatus, frozenset[LegStatus]] = {
+    LegStatus.HELD: frozenset({LegStatus.OPEN, LegStatus.NOT_NEEDED}),
+    LegStatus.OPEN: frozenset(
+        {LegStatus.OPEN, LegStatus.WAITING, LegStatus.SYNCED, LegStatus.DEAD, LegStatus.DISMISSED}
+    ),
+    LegStatus.WAITING: frozenset(
+        {LegStatus.OPEN, LegStatus.WAITING, LegStatus.SYNCED, LegStatus.DEAD, LegStatus.DISMISSED}
+    ),
+    LegStatus.DEAD: frozenset({LegStatus.OPEN, LegStatus.SYNCED, LegStatus.DEAD, LegStatus.DISMISSED}),
+    LegStatus.SYNCED: frozenset(),
+    LegStatus.DISMISSED: frozenset(),
+    LegStatus.NOT_NEEDED: frozenset(),
+}
+
+PUSHABLE = frozenset({LegStatus.OPEN, LegStatus.WAITING})
+UNSETTLED_AT_MICROSOFT = frozenset({PartnerStatus.PENDING, PartnerStatus.UNKNOWN, PartnerStatus.WORKING})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an operation is found: customer and subscription (lower-case GUIDs) and its sequence number from 1."""
+
+    customer: str
+    subscription: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.customer}_{self.subscription}_{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read the textual form. Raises ValueError where it is not one."""
+        customer, subscription, sequence = text.split("_")
+        if not (customer and subscription and sequence.isdecimal()):
+            raise ValueError(f"not an operation id: {text!r}")
+        return cls(customer.lower(), subscription.lower(), int(sequence))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something waits or is dead: a stable code, a sentence, what helps, and the vendor's own words."""
+
+    code: str
+    sentence: str
+    remedy: str = ""
+    vendor_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A person's decision about a drift: it is valid only for the reading that the person saw."""
+
+    policy: DriftPolicy
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSeen:
+    """The three numbers of a drift on its first day, and the fingerprint of the reading that showed it."""
+
+    on: date
+    verified: int
+    actual: int
+    desired: int
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One line's part of an operation. `line` is the Autotask contract service id."""
+
+    line: int
+    contract: int
+    target: Target
+    status: LegStatus = LegStatus.HELD
+    started: int = 0  # attempts begun since the last one that ended in order
+    retries: int = 0
+    retry_at: datetime | None = None
+    reason: Reason | None = None
+    drift: DriftSeen | None = None
+    permission: Permission | None = None
+    settled_at: datetime | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
+
+    def to(self, status: LegStatus) -> Leg:
+        """The leg in another status. Raises ValueError where the table of transitions does not know the step."""
+        if status not in LEG_TRANSITIONS[self.status]:
+            raise ValueError(f"a leg cannot go from {self.status} to {status}")
+        return replace(self, status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class Intention:
+    """What the subscription shall look like at Microsoft; None means: as it is. Quantity is absolute, in seats."""
+
+    status: str | None = None
+    quantity: int | None = None
+
+    def holds(self, known: Known) -> bool:
+        """Whether a subscription already looks as intended."""
+        same_status = self.status is None or self.status == known.status
+        return same_status and (self.quantity is None or self.quantity == known.quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows a subscription to be at Microsoft: Microsoft's status word and the seats."""
+
+    status: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerLeg:
+    """The Partner Center leg. Nothing is sent after `send_by`; the request id is kept over every repetition."""
+
+    status: PartnerStatus
+    request_id: str
+    send_by: datetime | None = None
+    attempts: int = 0
+    code: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Which delivery carries a dead operation into the dead-letter queue, or which notice was sent for that."""
+
+    at: datetime
+    sequence_number: int | None = None
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MappingChange:
+    """What a MAP operation writes: the new line (None: the mapping is removed)."""
+
+    line: int | None
+    contract: int | None
+    document: str = ""  # the mapping row's content as JSON, written when the operation is carried out
+    adopt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One intention on one subscription. Times are aware UTC; `business_date` is the partner's calendar day."""
+
+    address: Address
+    kind: Kind
+    intention: Intention
+    before: Known
+    after: Known
+    requested_at: datetime
+    requested_by: str
+    business_date: date
+    partner_center: PartnerLeg
+    legs: tuple[Leg, ...] = ()
+    alarm_due: datetime | None = None
+    events: int = 0
+    attempt: int = 0
+    death: Death | None = None
+    mapping: MappingChange | None = None
+    cause: str = ""
+    schema: int = field(default=1)
+
+    @property
+    def settled_at_microsoft(self) -> bool:
+        """Whether the Partner Center leg needs nothing any more."""
+        return self.partner_center.status not in UNSETTLED_AT_MICROSOFT
+
+    @property
+    def took_effect(self) -> bool:
+        """Whether the Partner Center leg ended with the intention in force."""
+        return self.partner_center.status in {PartnerStatus.APPLIED, PartnerStatus.NOT_NEEDED}
+
+    @property
+    def dead(self) -> bool:
+        """Whether a line of this operation needs a person."""
+        return any(leg.status is LegStatus.DEAD for leg in self.legs)
+
+    @property
+    def pushable(self) -> bool:
+        """Whether a line of this operation is still to be pushed."""
+        return self.took_effect and any(leg.status in PUSHABLE for leg in self.legs)
+
+    @property
+    def needs_notice(self) -> bool:
+        """Whether a dead operation has no message yet that carries it into the dead-letter queue."""
+        return self.dead and self.death is not None and self.death.sequence_number is None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing will happen any more without a person."""
+        pushing = any(leg.status in PUSHABLE for leg in self.legs)
+        return self.settled_at_microsoft and not pushing and not self.needs_notice
+
+    @property
+    def status(self) -> str:
+        """The one word that a portal shows."""
+        if self.partner_center.status is PartnerStatus.REFUSED:
+            return "refused"
+        if not self.settled_at_microsoft:
+            return {"working": "working"}.get(self.partner_center.status.value, "settling")
+        if not self.legs:
+            return "done"
+        for word in (LegStatus.DEAD, LegStatus.WAITING, LegStatus.OPEN, LegStatus.DISMISSED):
+            if any(leg.status is word for leg in self.legs):
+                return {"open": "pushing"}.get(word.value, word.value)
+        return "synced"
+
+    def leg(self, line: int) -> Leg:
+        """The part on one line. Raises KeyError where the operation does not touch the line."""
+        for leg in self.legs:
+            if leg.line == line:
+                return leg
+        raise KeyError(line)
+
+    def with_leg(self, changed: Leg) -> Operation:
+        """The operation with one line's part exchanged."""
+        return replace(self, legs=tuple(changed if leg.line == changed.line else leg for leg in self.legs))
+
+    def with_partner_center(self, status: PartnerStatus, *, code: str = "", text: str = "") -> Operation:
+        """The operation after an answer from Microsoft: its legs are released, or not needed any more."""
+        legs = self.legs
+        if status in {PartnerStatus.APPLIED, PartnerStatus.NOT_NEEDED}:
+            legs = tuple(leg.to(LegStatus.OPEN) if leg.status is LegStatus.HELD else leg for leg in legs)
+        elif status is PartnerStatus.REFUSED:
+            legs = tuple(leg.to(LegStatus.NOT_NEEDED) if leg.status is LegStatus.HELD else leg for leg in legs)
+        return replace(
+            self, legs=legs, partner_center=replace(self.partner_center, status=status, code=code, text=text)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of an operation's history: when, who, what happened, from which word to which, and why."""
+
+    at: datetime
+    by: str
+    name: str
+    before: str
+    after: str
+    why: str = ""
+
+
+def status_diagram() -> str:
+    """The leg states and their transitions as a Mermaid diagram, for the documentation."""
+    lines = ["stateDiagram-v2", "    [*] --> held"]
+    for source, targets in LEG_TRANSITIONS.items():
+        lines += [f"    {source} --> {target}" for target in sorted(targets) if target is not source]
+        if not targets:
+            lines.append(f"    {source} --> [*]")
+    return "\n".join(lines)

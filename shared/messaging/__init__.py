@@ -1,0 +1,1 @@
+"""Azure Service Bus: the envelope, the sender and the dead-letter queue."""

@@ -1,0 +1,125 @@
+"""The queue and its dead-letter queue on Azure Service Bus: the only import of `azure.servicebus`.
+
+The SDK's clients are not safe for concurrent use, so one sender lives behind a lock. A send that fails is no loss: the
+operation keeps its alarm, and the wake timer sends again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from azure.identity.aio import DefaultAzureCredential
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+
+from shared.domain.errors import RetryLater
+from shared.messaging.envelope import BrokerMessage
+
+_PEEK_PAGE = 100
+_SEND_SECONDS = 10
+
+
+class ServiceBusQueue:
+    """Sends to the queue; peeks and sweeps its dead-letter queue."""
+
+    def __init__(self, *, queue: str, connection_string: str | None = None, namespace: str | None = None) -> None:
+        self._queue = queue
+        self._connection_string = connection_string
+        self._namespace = namespace
+        self._lock = asyncio.Lock()
+        self._client: ServiceBusClient | None = None
+        self._sender: ServiceBusSender | None = None
+
+    def _open(self) -> ServiceBusClient:
+
+        if self._connection_string:
+            return ServiceBusClient.from_connection_string(self._connection_string, retry_total=1)
+
+        return ServiceBusClient(cast("str", self._namespace), DefaultAzureCredential(), retry_total=1)
+
+    async def send(self, identifier: str, body: bytes) -> None:
+        """Send one message. Raises RetryLater."""
+
+        message = ServiceBusMessage(body, message_id=identifier, content_type="application/cloudevents+json")
+        async with self._lock:
+            try:
+                async with asyncio.timeout(_SEND_SECONDS):
+                    if self._sender is None:
+                        self._client = self._client or self._open()
+                        self._sender = self._client.get_queue_sender(self._queue)
+                    await self._sender.send_messages(message)
+            except Exception as error:
+                await self._drop()
+                raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
+
+    async def _drop(self) -> None:
+        client, self._client, self._sender = self._client, None, None
+        if client is not None:
+            try:
+                async with asyncio.timeout(2):
+                    await client.close()
+            except Exception:  # noqa: BLE001 - a connection that is given up may fail in any way while closing
+                return
+
+    async def close(self) -> None:
+        """Close the connections."""
+        async with self._lock:
+            await self._drop()
+
+    async def dead_letters(self, limit: int) -> list[BrokerMessage]:
+        """Peek at the dead-letter queue, the oldest first; locks nothing. Raises RetryLater."""
+        client = self._open()
+        found: list[BrokerMessage] = []
+        try:
+            async with (
+                asyncio.timeout(_SEND_SECONDS),
+                client,
+                client.get_queue_receiver(self._queue, sub_queue="deadletter") as receiver,
+            ):
+                start = 0
+                while len(found) < limit:
+                    page = await receiver.peek_messages(_PEEK_PAGE, sequence_number=start)
+                    if not page:
+                        break
+                    found += [_message(message) for message in page]
+                    start = found[-1].sequence_number + 1
+        except Exception as error:
+            raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
+        return found[:limit]
+
+    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], limit: int) -> int:
+        """Receive dead-lettered messages and complete those that `remove` names; the others stay. Raises RetryLater."""
+        client = self._open()
+        removed = 0
+        kept: list[Any] = []
+        try:
+            async with client, client.get_queue_receiver(self._queue, sub_queue="deadletter") as receiver:
+                while removed + len(kept) < limit:
+                    batch = await receiver.receive_messages(_PEEK_PAGE, max_wait_time=1)
+                    if not batch:
+                        break
+                    for message in batch:
+                        if await remove(_message(message)):
+                            await receiver.complete_message(message)
+                            removed += 1
+                        else:
+                            kept.append(message)
+                for message in kept:
+                    await receiver.abandon_message(message)
+        except Exception as error:
+            raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
+        return removed
+
+
+def _message(message: Any) -> BrokerMessage:
+    body = message.body
+    return BrokerMessage(
+        sequence_number=int(message.sequence_number),
+        message_id=str(message.message_id or ""),
+        enqueued_at=message.enqueued_time_utc,
+        reason=str(message.dead_letter_reason or ""),
+        description=str(message.dead_letter_error_description or ""),
+        body=body if isinstance(body, bytes) else b"".join(body),
+    )

@@ -1,0 +1,1 @@
+"""Azure Table Storage: keys, rows and the repositories on them."""

@@ -1,0 +1,66 @@
+"""Alarms: no open operation without one. A row is a reason to look at an operation again at a certain moment.
+
+`due` is when the wake timer looks; `ready` is from when the pusher may take the operation along on its own. Setting a
+new alarm comes before deleting the old one, so that a crash in between leaves one too many and never one too few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.operation import Address
+from shared.storage import keys
+from shared.storage.rows import text_of
+from shared.storage.store import Delete, Row, TableStore, Upsert
+
+_TABLE = "alarms"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm as read."""
+
+    shard: str
+    key: str
+    address: Address
+    due: datetime
+    ready: datetime
+
+
+class Alarms:
+    """The repository of alarms."""
+
+    def __init__(self, store: TableStore) -> None:
+        self._store = store
+
+    async def set(self, address: Address, due: datetime, *, ready: datetime | None = None) -> None:
+        """Set an alarm; setting the same one twice is one alarm."""
+        values = {"address": str(address), "due": due.isoformat(), "ready": (ready or due).isoformat()}
+        row = Row(keys.alarm_shard(address), keys.alarm(due, address), values)
+        await self._store.write(_TABLE, [Upsert(row)])
+
+    async def clear(self, address: Address, due: datetime) -> None:
+        """Remove an alarm if it is there."""
+        shard, key = keys.alarm_shard(address), keys.alarm(due, address)
+        await self._store.write(_TABLE, [Delete(shard, key)])
+
+    async def exists(self, address: Address, due: datetime) -> bool:
+        """Whether an alarm is set."""
+        return await self._store.get(_TABLE, keys.alarm_shard(address), keys.alarm(due, address)) is not None
+
+    async def due(self, shard: str, until: datetime, *, limit: int) -> list[Alarm]:
+        """Alarms of a shard that are due until a moment, the oldest first."""
+        end = keys.moment(until + timedelta(microseconds=1))
+        rows = await self._store.span(_TABLE, shard, "", end, limit=limit)
+        return [_alarm(row) for row in rows]
+
+
+def _alarm(row: Row) -> Alarm:
+    return Alarm(
+        row.partition,
+        row.key,
+        Address.parse(text_of(row.values, "address")),
+        datetime.fromisoformat(text_of(row.values, "due")),
+        datetime.fromisoformat(text_of(row.values, "ready")),
+    )

@@ -1,0 +1,68 @@
+"""Coordination between instances: leases, and until when a vendor has asked us to stay away.
+
+owner A: acquire ──── renew ──── renew ───────────X dies
+                                 │<── lease ──>│
+owner B:                                       acquire (only now; A sends nothing after its own expiry)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.storage.rows import text_of
+from shared.storage.store import Insert, Replace, Row, TableStore, Upsert, WriteConflict
+
+_TABLE = "coordination"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A held lease; `expires` bounds everything that its holder may still send."""
+
+    name: str
+    owner: str
+    expires: datetime
+    etag: str | None
+
+
+class Coordination:
+    """The repository of leases and stops."""
+
+    def __init__(self, store: TableStore) -> None:
+        self._store = store
+
+    async def acquire(self, name: str, owner: str, *, now: datetime, expires: datetime) -> Lease | None:
+        """Take a lease that is free or has run out; None where somebody holds it."""
+        row = await self._store.get(_TABLE, "lease", name)
+        if row is not None and datetime.fromisoformat(text_of(row.values, "expires")) > now:
+            return None
+        return await self._put(name, owner, expires, row.etag if row else None)
+
+    async def renew(self, lease: Lease, *, expires: datetime) -> Lease | None:
+        """Prolong a held lease; None where it was lost."""
+        return await self._put(lease.name, lease.owner, expires, lease.etag)
+
+    async def release(self, lease: Lease, *, now: datetime) -> None:
+        """Give a lease back; harmless where it was lost."""
+        await self._put(lease.name, lease.owner, now, lease.etag)
+
+    async def _put(self, name: str, owner: str, expires: datetime, etag: str | None) -> Lease | None:
+        row = Row("lease", name, {"owner": owner, "expires": expires.isoformat()}, etag)
+        try:
+            etags = await self._store.write(_TABLE, [Insert(row) if etag is None else Replace(row)])
+        except WriteConflict:
+            return None
+        return Lease(name, owner, expires, etags[0])
+
+    async def stopped_until(self, vendor: str) -> tuple[datetime, str] | None:
+        """Until when calls to a vendor are stopped, and why."""
+        row = await self._store.get(_TABLE, "stop", vendor)
+        if row is None:
+            return None
+        return datetime.fromisoformat(text_of(row.values, "until")), text_of(row.values, "reason")
+
+    async def stop(self, vendor: str, until: datetime, reason: str) -> None:
+        """Stop calls to a vendor until a moment."""
+        row = Row("stop", vendor, {"until": until.isoformat(), "reason": reason})
+        await self._store.write(_TABLE, [Upsert(row)])

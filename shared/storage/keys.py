@@ -1,0 +1,88 @@
+"""Every partition and row key of every table is built here and nowhere else (design 5).
+
+GUIDs are lowered; everything else keeps its case. Sequence numbers are padded so that keys sort as numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from shared.domain.operation import Address
+
+ALARM_SHARDS = ("0", "1", "2", "3")
+CUSTOMER_SHARDS = tuple("0123456789abcdef")
+END = "\uffff"
+
+DEAD_LETTERS = "dead_letters"
+
+
+def head(subscription: str) -> str:
+    """The head row of a subscription."""
+    return f"H:{subscription}"
+
+
+def heads() -> tuple[str, str]:
+    """The span of all head rows of a customer."""
+    return "H:", "H;"
+
+
+def line(contract_service: int) -> str:
+    """A line."""
+    return f"L:{contract_service}"
+
+
+def operation(address: Address) -> str:
+    """An operation."""
+    return f"O:{address.subscription}:{address.sequence:010d}"
+
+
+def operations(subscription: str, *, after: int = 0) -> tuple[str, str]:
+    """The span of a subscription's operations with a higher sequence number than `after`."""
+    return f"O:{subscription}:{after + 1:010d}", f"O:{subscription};"
+
+
+def event(address: Address, number: int) -> str:
+    """An event of an operation."""
+    return f"E:{address.subscription}:{address.sequence:010d}:{number:06d}"
+
+
+def events(address: Address) -> tuple[str, str]:
+    """The span of an operation's events."""
+    return f"E:{address.subscription}:{address.sequence:010d}:", f"E:{address.subscription}:{address.sequence:010d};"
+
+
+def idempotency(caller: str, method: str, path: str, key: str) -> str:
+    """An idempotency row: the caller, the request line and the caller's key, hashed."""
+    text = "\n".join((caller, method.upper(), path.lower(), key))
+    return f"K:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def alarm_shard(address: Address) -> str:
+    """The alarm partition of an operation."""
+    return ALARM_SHARDS[hashlib.sha256(str(address).encode()).digest()[0] % len(ALARM_SHARDS)]
+
+
+def alarm(due: datetime, address: Address) -> str:
+    """An alarm; alarms of a shard sort by the moment they are due."""
+    return f"{moment(due)}:{address}"
+
+
+def moment(when: datetime) -> str:
+    """A moment as sortable text in UTC with microseconds."""
+    return when.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def customer_shard(customer: str) -> str:
+    """The partition of a customer's read model."""
+    return hashlib.sha256(customer.encode()).hexdigest()[0]
+
+
+def mapping_line(contract_service: int) -> str:
+    """The row that makes a line belong to one subscription."""
+    return f"L:{contract_service}"
+
+
+def mapping_subscription(customer: str, subscription: str) -> str:
+    """The row of a mapped subscription."""
+    return f"S:{customer}:{subscription}"

@@ -1,0 +1,290 @@
+"""HTTP to the vendors; the only module that imports httpx.
+
+What it guarantees to the adapters: a failure says whether the request can have reached the vendor, a read is repeated
+only as the call's own `Retries` say, nothing is sent after the call's time is over, and no header, query or body is
+ever logged or put into an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import httpx
+
+from shared.domain.errors import Malformed, OutcomeUnknown, RetryLater
+
+logger = logging.getLogger(__name__)
+
+# Evidence that a request has not left: these are raised before its first byte is written.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+
+class NotSent(RetryLater):
+    """Retry later: no connection was made, or the time was over before; the vendor has seen nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer; header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    def json(self) -> Any:
+        """The parsed body.
+
+        Raises:
+            Malformed: the body is not JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise Malformed(f"the body of an answer with status {self.status} is not JSON") from None
+
+    @property
+    def date(self) -> datetime | None:
+        """The server's clock (Date header), or None."""
+        return _http_date(self.headers.get("date", ""))
+
+    def retry_after(self, now: datetime) -> timedelta | None:
+        """How long the server asks to be left alone (Retry-After in seconds or as a date), never negative, or None.
+
+        A date is measured from the server's own Date header where there is one: the clocks may differ.
+        """
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return timedelta(seconds=min(int(value[:9]), 30 * 86_400))
+        until = _http_date(value)
+        return None if until is None else max(until - (self.date or now), timedelta())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+WaitHint = Callable[[Reply], timedelta | None]
+
+
+def _never(_reply: Reply) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and when one call is repeated; belongs to the call, because only the call knows what repeating does.
+
+    `statuses` are repeated unless `final` says that this very answer is not worth it. A wait that the server asks for
+    is kept up to `longest_wait`; a longer one ends the call at once with `RetryLater`. Without such a request the
+    pause doubles from `base_seconds`, shortened at random by up to a half.
+    """
+
+    attempts: int = 1
+    statuses: frozenset[int] = frozenset()
+    final: Callable[[Reply], bool] = _never
+    hint: WaitHint | None = None
+    longest_wait: timedelta = timedelta(seconds=5)
+    base_seconds: float = 0.25
+    jitter: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait after the given attempt (1-based)."""
+        return float(self.base_seconds * 2 ** (attempt - 1) * (1 - self.jitter() / 2))
+
+
+ONCE = Retries()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. `write`: a lost answer is `OutcomeUnknown`, and nothing is ever repeated here.
+
+    `path` is relative to the transport's base, or an absolute URL. `within` is the whole time in seconds, waits and
+    repetitions included; `timeout` the time of each attempt.
+    """
+
+    method: str
+    path: str
+    write: bool
+    within: float
+    timeout: float
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] | None = field(default=None, repr=False)
+    body: object = field(default=None, repr=False)
+    retries: Retries = ONCE
+
+
+class _Progress:
+    """How far one attempt came, from httpcore's trace events. Only positive evidence says that nothing was sent:
+    events of connecting were seen, and no other.
+    """
+
+    def __init__(self) -> None:
+        self._events: set[str] = set()
+
+    async def __call__(self, event: str, _info: Mapping[str, object]) -> None:
+        self._events.add(event.partition(".")[0])
+
+    @property
+    def connecting(self) -> bool:
+        return self._events == {"connection"}
+
+
+class Transport:
+    """One connection pool to one vendor, opened on first use inside the running event loop."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        now: Callable[[], datetime],
+        client: httpx.AsyncClient | None = None,
+        ca_file: str | None = None,
+        connections: int = 20,
+        connect_seconds: float = 5.0,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._now = now
+        self._client = client
+        self._ca_file = ca_file
+        self._connections = connections
+        self._connect_seconds = connect_seconds
+
+    @property
+    def scheme(self) -> str:
+        """https, or http for a server on this machine."""
+        return urlsplit(self._base).scheme
+
+    async def send(self, request: Request) -> Reply:
+        """The answer, whatever its status.
+
+        Raises:
+            NotSent: nothing reached the server.
+            OutcomeUnknown: a write may have reached it, and there is no answer.
+            RetryLater: a read got no answer, or the server wants to be left alone for longer than the call may wait.
+        """
+        stop = time.monotonic() + request.within
+        attempts = 1 if request.write else max(1, request.retries.attempts)
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            try:
+                reply = await self._attempt(request, stop)
+            except (RetryLater, OutcomeUnknown) as error:
+                if last or not await self._pause(request, request.retries.backoff(attempt), stop):
+                    raise
+                logger.debug("repeating", extra={"reason": str(error), "attempt": attempt})
+                continue
+            if last or not self._worth_repeating(request, reply):
+                return reply
+            if not await self._pause(request, self._wait(request, reply, attempt), stop):
+                return reply
+        raise AssertionError("unreachable")
+
+    def _worth_repeating(self, request: Request, reply: Reply) -> bool:
+        return reply.status in request.retries.statuses and not request.retries.final(reply)
+
+    def _wait(self, request: Request, reply: Reply, attempt: int) -> float:
+        asked = request.retries.hint(reply) if request.retries.hint else reply.retry_after(self._now())
+        if asked is None:
+            return request.retries.backoff(attempt)
+        if asked > request.retries.longest_wait:
+            raise RetryLater(f"the server asks for a pause, status {reply.status}", asked)
+        return asked.total_seconds()
+
+    @staticmethod
+    async def _pause(request: Request, seconds: float, stop: float) -> bool:
+        """Wait, if the time of the call allows it."""
+        if time.monotonic() + seconds >= stop:
+            return False
+        await request.retries.sleep(seconds)
+        return True
+
+    async def _attempt(self, request: Request, stop: float) -> Reply:
+        client = self._http()
+        started = time.monotonic()
+        seconds = min(request.timeout, stop - started)
+        if seconds <= 0:
+            raise NotSent("no time was left to send it")
+        progress = _Progress()
+        status: int | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                response = await client.request(
+                    request.method,
+                    self._url(request.path),
+                    params=request.query,
+                    headers=dict(request.headers),
+                    json=request.body,
+                    timeout=httpx.Timeout(seconds, connect=min(seconds, self._connect_seconds)),
+                    extensions={"trace": progress},
+                )
+            status = response.status_code
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(status, headers, response.content)
+        except (httpx.RequestError, TimeoutError) as error:
+            _raise_lost(request, error, connecting=progress.connecting)
+        finally:
+            _log(request, status, started)
+
+    def _url(self, path: str) -> str:
+        return path if path.startswith(("https://", "http://")) else f"{self._base}/{path.lstrip('/')}"
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            _quiet_httpx()
+            context = httpx.create_ssl_context()
+            if self._ca_file:
+                context.load_verify_locations(cafile=self._ca_file)
+            limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
+            self._client = httpx.AsyncClient(verify=context, limits=limits)
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+
+def _raise_lost(request: Request, error: Exception, *, connecting: bool) -> NoReturn:
+    name = type(error).__name__
+    if isinstance(error, _NOT_SENT) or connecting:
+        raise NotSent(f"no connection ({name})") from None
+    if request.write:
+        raise OutcomeUnknown(f"no answer ({name})") from None
+    raise RetryLater(f"no answer ({name})") from None
+
+
+def _log(request: Request, status: int | None, started: float) -> None:
+    milliseconds = round((time.monotonic() - started) * 1000, 1)
+    path = urlsplit(request.path).path
+    logger.debug(
+        "%s %s %s %s ms",
+        request.method,
+        path,
+        status,
+        milliseconds,
+        extra={"method": request.method, "path": path, "status": status, "ms": milliseconds},
+    )
+
+
+def _quiet_httpx() -> None:
+    """Httpx logs each URL with its query (the Autotask user is in one) and httpcore logs headers; neither is wanted."""
+    for name in ("httpx", "httpcore"):
+        library = logging.getLogger(name)
+        library.setLevel(max(library.level, logging.WARNING))

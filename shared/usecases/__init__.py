@@ -1,0 +1,1 @@
+"""One asynchronous function per use case, readable top to bottom."""

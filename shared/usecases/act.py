@@ -1,0 +1,269 @@
+"""Accept one action and carry it out at Partner Center: from the portal's request to a settled first leg.
+
+The order keeps every crash harmless (design 4): alarm, then one transaction (operation, event, idempotency row, head),
+then the call with the stored request id, then the outcome, then the message. What stops in between is finished by the
+alarm (`shared.usecases.wake`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from shared.domain.actions import Action, AlreadyDone, NotAllowed, decide, intention
+from shared.domain.billing import target
+from shared.domain.errors import Conflict, Refused, RetryLater
+from shared.domain.operation import (
+    Address,
+    Event,
+    Kind,
+    Known,
+    Leg,
+    Operation,
+    PartnerLeg,
+    PartnerStatus,
+)
+from shared.domain.outcomes import Busy, Reading, Unknown, Unreached
+from shared.domain.subscription import Subscription
+from shared.partner_center.wire import parse_subscription
+from shared.storage import keys
+from shared.storage.ledger import Changes, Head, Replay
+from shared.storage.mappings import SubscriptionMapping
+from shared.storage.rows import Stored
+from shared.storage.store import WriteConflict
+from shared.usecases.app import App
+from shared.usecases.microsoft import call
+from shared.usecases.rest import come_to_rest, hand_over
+from shared.usecases.snapshots import keep_snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What the page that the person looked at showed; another state means that nothing is done."""
+
+    status: str | None = None
+    quantity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a portal. `request_hash` covers the body; `quantity` is the wanted total of seats."""
+
+    action: Action
+    customer: str
+    subscription: str
+    caller: str
+    idempotency_key: str
+    path: str
+    request_hash: str
+    quantity: int | None = None
+    expect: Expect = Expect()
+
+    @property
+    def row_key(self) -> str:
+        """The key of its idempotency row."""
+        return keys.idempotency(self.caller, "POST", self.path, self.idempotency_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The operation, and why Microsoft's part is not settled where it is not (then with the wait to suggest)."""
+
+    operation: Operation
+    unsettled: str = ""
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadySo:
+    """The subscription is in the wanted state; no operation was made."""
+
+    subscription: Subscription
+
+
+async def act(app: App, request: Request) -> Done | AlreadySo:
+    """Carry out an action once, whatever happens in between.
+
+    Raises Refused (not allowed, stale page, key reused), Conflict (another operation is open), NotFound, RetryLater
+    (Partner Center or storage is away and nothing was begun), Misconfigured.
+    """
+    replay = await _replayed(app, request)
+    if replay is not None:
+        return replay
+    reading = await app.partner_center.subscription(request.customer, request.subscription)
+    subscription = parse_subscription(request.customer, reading.raw)
+    head = await app.ledger.head(request.customer, request.subscription)
+    _refuse_while_open(request, head.value)
+    _refuse_stale_page(request.expect, subscription)
+    decision = decide(request.action, subscription, reading.observed_at, request.quantity)
+    if isinstance(decision, AlreadyDone):
+        return AlreadySo(subscription)
+    if isinstance(decision, NotAllowed):
+        raise Refused(
+            decision.code, decision.sentence, until=decision.until, alternatives=decision.alternatives, status=409
+        )
+    mapping = await app.mappings.subscription(request.customer, request.subscription)
+    operation = _operation(
+        app, request, subscription, reading, head.value, mapping.value if mapping else None, refunded=decision.in_window
+    )
+    stored = await _accept(app, request, operation, head)
+    if stored is None:
+        return await _lost_race(app, request)
+    return await _carry_out(app, stored, reading)
+
+
+async def _replayed(app: App, request: Request) -> Done | None:
+    found = await app.ledger.replay(request.customer, request.row_key)
+    if found is None or found.value.expires <= app.now():
+        return None
+    if found.value.request_hash != request.request_hash:
+        raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another body.", status=422)
+    address = Address(request.customer, found.value.subscription, found.value.sequence)
+    stored = await app.ledger.operation(address)
+    if stored is None:
+        raise Conflict("The operation of this Idempotency-Key cannot be read at the moment.")
+    _repeat_refusal(stored.value)
+    wait = None if stored.value.settled_at_microsoft else app.times.partner_settle
+    return Done(stored.value, retry_after=wait)
+
+
+def _refuse_while_open(request: Request, head: Head) -> None:
+    if head.open_sequence is not None:
+        open_one = Address(request.customer, request.subscription, head.open_sequence)
+        raise Refused(
+            "operation_in_progress",
+            "Another operation of this subscription is not settled at Partner Center yet.",
+            status=409,
+            operation=str(open_one),
+        )
+
+
+def _refuse_stale_page(expect: Expect, subscription: Subscription) -> None:
+    shown = {"status": expect.status, "quantity": expect.quantity}
+    actual = {"status": subscription.status_raw, "quantity": subscription.quantity}
+    differences = [
+        {"field": name, "expected": shown[name], "actual": actual[name]}
+        for name in shown
+        if shown[name] is not None and shown[name] != actual[name]
+    ]
+    if differences:
+        raise Refused(
+            "stale_page",
+            "The subscription is not as the page showed it; nothing was done.",
+            status=409,
+            differences=differences,
+        )
+
+
+def _operation(
+    app: App,
+    request: Request,
+    subscription: Subscription,
+    reading: Reading,
+    head: Head,
+    mapping: SubscriptionMapping | None,
+    *,
+    refunded: bool,
+) -> Operation:
+    now = app.now()
+    day = app.business_date(reading.observed_at)
+    wanted = intention(request.action, request.quantity)
+    before = Known(subscription.status_raw, subscription.quantity)
+    after = Known(wanted.status or before.status, wanted.quantity or before.quantity)
+    address = Address(request.customer, request.subscription, head.next_sequence)
+    return Operation(
+        address=address,
+        kind=Kind(request.action.value),
+        intention=wanted,
+        before=before,
+        after=after,
+        requested_at=now,
+        requested_by=request.caller,
+        business_date=day,
+        partner_center=PartnerLeg(
+            PartnerStatus.PENDING, app.new_id(), send_by=now + app.times.accept + app.times.partner_timeout, attempts=1
+        ),
+        legs=legs(before, after, day, mapping, refunded=refunded),
+        alarm_due=now + app.times.outbox,
+    )
+
+
+def legs(
+    before: Known, after: Known, day: date, mapping: SubscriptionMapping | None, *, refunded: bool
+) -> tuple[Leg, ...]:
+    """The Autotask legs of a change: none where the subscription is not mapped or the bill does not change."""
+    if mapping is None:
+        return ()
+    effect = target(
+        before, after, business_date=day, refunded=refunded, calendar=mapping.calendar, policy=mapping.policy
+    )
+    return () if effect is None else (Leg(mapping.line, mapping.contract, effect),)
+
+
+async def _accept(app: App, request: Request, operation: Operation, head: Stored[Head]) -> Stored[Operation] | None:
+    """Alarm first, then everything in one transaction; None where somebody else was faster."""
+    address = operation.address
+    replay = Replay(
+        request.request_hash, address.sequence, address.subscription, expires=app.now() + app.times.idempotency
+    )
+    event = Event(operation.requested_at, operation.requested_by, "accepted", "", operation.status)
+    changed = replace(head.value, next_sequence=address.sequence + 1, open_sequence=address.sequence)
+    try:
+        async with asyncio.timeout(app.times.accept.total_seconds()):
+            await app.alarms.set(address, operation.alarm_due or operation.requested_at)
+            changes = Changes(
+                [(Stored(operation, None), [event])],
+                head=Stored(changed, head.etag),
+                replay=(request.row_key, replay),
+            )
+            (stored,), _ = await app.ledger.commit(address.customer, changes)
+    except WriteConflict:
+        return None
+    except TimeoutError as error:
+        raise RetryLater("the operation could not be stored in time") from error
+    return stored
+
+
+async def _lost_race(app: App, request: Request) -> Done:
+    replay = await _replayed(app, request)
+    if replay is not None:
+        return replay
+    head = await app.ledger.head(request.customer, request.subscription)
+    _refuse_while_open(request, head.value)
+    raise Refused("changed_meanwhile", "The subscription changed at the same moment; look again.", status=409)
+
+
+async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) -> Done:
+    try:
+        stored, outcome = await call(app, accepted, reading)
+    except WriteConflict:  # its alarm was faster and has settled it
+        now = await app.ledger.operation(accepted.value.address)
+        return Done((now or accepted).value, retry_after=app.times.partner_settle)
+    operation = stored.value
+    if isinstance(outcome, Unreached | Unknown):
+        return Done(operation, unsettled=outcome.reason, retry_after=app.times.partner_settle)
+    if isinstance(outcome, Busy):
+        return Done(operation, retry_after=outcome.after)
+    if not operation.settled_at_microsoft:
+        return Done(operation, retry_after=app.times.partner_settle)
+    await keep_snapshot(app, operation.address.customer, operation.address.subscription)
+    if operation.pushable:
+        await hand_over(app, stored)
+    else:
+        await come_to_rest(app, stored)
+    _repeat_refusal(operation)
+    return Done(operation)
+
+
+def _repeat_refusal(operation: Operation) -> None:
+    """Tell Microsoft's refusal, to the first caller and to one that repeats the request alike."""
+    leg = operation.partner_center
+    if leg.status is PartnerStatus.REFUSED:
+        raise Refused(
+            "refused_by_partner_center",
+            leg.text or "Partner Center refused the change.",
+            status=409,
+            partnerCenterCode=leg.code,
+            operation=str(operation.address),
+        )

@@ -1,0 +1,83 @@
+"""What the use cases work with: the repositories, the ports, the clock and the times, in one frozen value.
+
+`shared.wiring` builds it for the cloud and the laptop; the crash tests build it on fakes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from shared.domain.calendar import business_date
+from shared.messaging.envelope import BrokerMessage
+from shared.ports import AutotaskPort, PartnerCenterPort
+from shared.storage.alarms import Alarms
+from shared.storage.coordination import Coordination
+from shared.storage.ledger import Ledger
+from shared.storage.mappings import Mappings
+from shared.storage.read_models import ReadModels
+
+
+class QueuePort(Protocol):
+    """The queue and its dead-letter queue."""
+
+    async def send(self, identifier: str, body: bytes) -> None:
+        """Send one message. Raises RetryLater."""
+
+    async def dead_letters(self, limit: int) -> list[BrokerMessage]:
+        """Peek at the dead-letter queue. Raises RetryLater."""
+
+    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], limit: int) -> int:
+        """Remove the dead-lettered messages that `remove` names. Raises RetryLater."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things take and may take (docs/configuration.md)."""
+
+    settle: timedelta
+    autotask_timeout: timedelta
+    partner_timeout: timedelta
+    partner_settle: timedelta
+    partner_give_up: timedelta
+    lease: timedelta
+    outbox: timedelta
+    retry: timedelta
+    retry_max: timedelta
+    push_budget: timedelta
+    idempotency: timedelta
+    accept: timedelta = timedelta(seconds=30)
+    orphan: timedelta = timedelta(minutes=10)
+    misconfigured: timedelta = timedelta(minutes=5)
+
+    def backoff(self, retries: int) -> timedelta:
+        """The wait before a further try: doubled each time up to the maximum, with a fifth of jitter."""
+        wait: timedelta = min(self.retry * (1 << min(retries, 16)), self.retry_max)
+        return wait * (1 + random.random() / 5)  # noqa: S311 - jitter is no secret
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything a use case may need."""
+
+    ledger: Ledger
+    alarms: Alarms
+    coordination: Coordination
+    mappings: Mappings
+    views: ReadModels
+    partner_center: PartnerCenterPort
+    autotask: AutotaskPort
+    queue: QueuePort
+    times: Times
+    zone: ZoneInfo
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    sleep: Callable[[float], Awaitable[None]]
+
+    def business_date(self, moment: datetime) -> date:
+        """The partner's calendar day of a moment."""
+        return business_date(moment, self.zone)

@@ -1,0 +1,361 @@
+"""Converge lines: make Autotask's units equal the desired timeline, with exactly one effect (design 2).
+
+A batch of lines goes through four steps: one reading of all, a decision per line, the POSTs, one reading back. The
+adjustment that is about to be sent is stored first; after a success it is only verified, never sent again; after an
+unclear answer nobody decides before its send-by plus the settling time.
+
+    intent stored ──▶ POST ──▶ 2xx ───────────▶ read back == after ──▶ verified
+          │             └────▶ no clear answer ─▶ wait until send-by + S ─▶ read the whole timeline ─▶ judge
+          └─ crash ───────────────────────────────────────────────────────▲
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared.domain.errors import Misconfigured, RetryLater
+from shared.domain.line import (
+    Intent,
+    IntentState,
+    Line,
+    Verdict,
+    echo_of,
+    fingerprint,
+    forget,
+    judge,
+    without,
+)
+from shared.domain.operation import DriftSeen, Reason
+from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustUnknown, Unsent
+from shared.domain.planning import (
+    Adjustment,
+    Blocked,
+    Drift,
+    DriftPolicy,
+    Nothing,
+    Plan,
+    Shortfall,
+    Unusable,
+    apply,
+    plan,
+)
+from shared.domain.timeline import Timeline, UnitsRow, Window, from_rows
+from shared.storage.store import WriteConflict
+from shared.usecases.app import App
+from shared.usecases.lease import Held
+from shared.usecases.work import LineKey, Work, begin, die, load, save_line, synced, wait
+
+_ROUNDS = 4  # plans of one line within one push; each further one avoids a date that Autotask refused
+_READ_BACK_WAITS = (0.0, 0.25, 0.75)  # seconds between readings that look for an accepted adjustment
+
+_DATE_REFUSALS = frozenset({"duplicate", "posted", "window"})
+
+
+@dataclass(slots=True)
+class _Posted:
+    """What happened to a line's adjustments: the timeline they should lead to, or why the line is at an end."""
+
+    work: Work
+    expected: Timeline
+    shortfalls: tuple[Shortfall, ...] = ()
+    alternative: Timeline | None = None  # what a refused adjustment would have led to, had it been executed
+    refusal: AdjustmentRefused | None = None
+
+
+async def converge(app: App, held: Held, keys: Sequence[LineKey], deliveries: dict[tuple[str, str, int], int]) -> None:
+    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost."""
+    works = await _read(app, keys)
+    for work in works:
+        work.deliveries = {
+            stored.value.address: deliveries[key]
+            for stored in work.operations
+            if (key := (work.key.customer, work.key.subscription, stored.value.address.sequence)) in deliveries
+        }
+    works = [work for work in works if await _begun(app, work)]
+    for _ in range(_ROUNDS):
+        posted = await _all(_one(app, held, work) for work in works)
+        works = await _verify(app, posted) if posted else []
+        if not works:
+            return
+    for work in works:
+        await die(app, work, Reason("refused_again", "Autotask refused every date that was tried."))
+
+
+async def _all(decisions: Iterable[Coroutine[Any, Any, _Posted | None]]) -> list[_Posted]:
+    """Run the lines side by side; where one fails, the others come to their end before the failure is raised."""
+    results = await asyncio.gather(*decisions, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, _Posted)]
+
+
+async def _begun(app: App, work: Work) -> bool:
+    try:
+        return await begin(app, work)
+    except WriteConflict:
+        return False  # somebody else wrote one of its operations; their alarms bring us back
+
+
+async def _read(app: App, keys: Sequence[LineKey]) -> list[Work]:
+    rows = await app.autotask.units([key.line for key in keys])
+    contracts = await app.autotask.contracts({key.contract for key in keys})
+    works: list[Work] = []
+    for key in keys:
+        work = await load(app, key)
+        if work is None:
+            continue
+        contract = contracts.get(key.contract)
+        if contract is None:
+            await die(app, work, _no_contract(key))
+        else:
+            window = Window(contract.start, contract.end)
+            work.actual, work.window = from_rows(rows[key.line], window), window
+            work.posted = _posted(rows[key.line])
+            works.append(work)
+    return works
+
+
+def _no_contract(key: LineKey) -> Reason:
+    sentence = f"Autotask does not show contract {key.contract}; it is gone or hidden from the API user."
+    return Reason("contract_not_found", sentence, "Map the subscription to another contract, then re-submit.")
+
+
+def _posted(rows: Sequence[UnitsRow]) -> tuple[tuple[date, date], ...]:
+    return tuple((row.start, row.end) for row in rows if row.posted)
+
+
+async def _one(app: App, held: Held, work: Work) -> _Posted | None:
+    """Decide about one line and send its adjustments; None where the line is at an end for now."""
+    try:
+        line = await _settle_intent(app, work)
+        if line is None:
+            return None
+        line = await _explain_difference(app, work, line)
+        if line is None:
+            return None
+        return await _plan(app, held, work, line)
+    except WriteConflict:
+        return None  # somebody else wrote the line or one of its operations; their alarms bring us back
+
+
+async def _settle_intent(app: App, work: Work) -> Line | None:
+    """Judge what an earlier attempt left open, and give the line without it; None where nothing can be said now."""
+    line = work.line.value
+    if line.intent is None:
+        return line
+    settled_from = line.intent.send_by + app.times.settle
+    match judge(line.intent, work.actual, now=app.now(), settled_from=settled_from):
+        case Verdict.DONE:
+            return replace(line, verified=work.actual, intent=None)
+        case Verdict.NOT_DONE:
+            return forget(line)
+        case Verdict.TOO_EARLY:
+            await wait(app, work, settled_from, Reason("settling", "An earlier attempt is not settled yet."), line=line)
+        case Verdict.NEVER_VISIBLE:
+            reason = Reason(
+                "accepted_not_visible",
+                "Autotask accepted the adjustment but never showed it.",
+                "Look at the contract's units in Autotask, then re-submit or dismiss.",
+            )
+            await die(app, work, reason, line=forget(line))
+        case Verdict.OTHER:
+            seen = _numbers(line.intent.before, work.actual, line.desired)
+            reason = Reason(
+                "outcome_unclear",
+                f"After an attempt without a clear answer, Autotask bills {seen.actual} units on {seen.on}; "
+                f"before the attempt it was {seen.verified}, wanted are {seen.desired}.",
+                "Look at the contract's units in Autotask, then re-submit with a drift policy or dismiss.",
+            )
+            await die(app, work, reason, drift=seen, line=forget(line))
+    return None
+
+
+async def _explain_difference(app: App, work: Work, line: Line) -> Line | None:
+    """A reading that differs from the verified one: a late echo of ours, too fresh to judge, or left to the plan."""
+    if work.actual == line.verified:
+        return line
+    echo = echo_of(line, work.actual)
+    if echo is not None:
+        return replace(line, verified=work.actual, suspects=without(line.suspects, echo))
+    quiet_until = line.last_effect + app.times.settle if line.last_effect else None
+    if quiet_until is not None and app.now() < quiet_until:
+        await wait(app, work, quiet_until, Reason("settling", "Autotask does not show our last change yet."), line=line)
+        return None
+    return line
+
+
+async def _plan(app: App, held: Held, work: Work, line: Line) -> _Posted | None:
+    if work.actual == line.desired:  # done, by whomever
+        work.line = replace(work.line, value=line)
+        await synced(app, work, ())
+        return None
+    unusable = Unusable(work.window, frozenset({*line.refused_dates, *(start for start, _ in work.posted)}))
+    permission = work.permission()
+    seen_by_person = permission is not None and permission.reading == fingerprint(work.actual)
+    policy = permission.policy if permission is not None and seen_by_person else DriftPolicy.REVIEW
+    match plan(line.desired, work.actual, line.verified, policy, unusable):
+        case Nothing(shortfalls):
+            if policy is DriftPolicy.RESPECT:
+                line = replace(line, desired=work.actual)
+            work.line = replace(work.line, value=line)
+            await synced(app, work, shortfalls)
+            return None
+        case Drift() as drift:
+            seen = _numbers(drift.verified, drift.actual, drift.desired, on=drift.on)
+            reason = Reason(
+                "drift",
+                f"Somebody changed the line in Autotask: on {seen.on} it bills {seen.actual} units, "
+                f"last verified were {seen.verified}, wanted are {seen.desired}.",
+                "Re-submit with the drift policy overwrite or respect, or dismiss to keep what Autotask has.",
+            )
+            await die(app, work, reason, drift=seen, line=line)
+            return None
+        case Blocked(code, dates, _):
+            await die(app, work, _blocked(work, code, dates), line=line)
+            return None
+        case Plan(adjustments, result, shortfalls):
+            if policy is DriftPolicy.RESPECT:
+                line = replace(line, desired=result)
+            work.line = replace(work.line, value=replace(line, verified=work.actual))
+            return await _send(app, held, work, adjustments, shortfalls)
+
+
+def _blocked(work: Work, code: str, dates: Sequence[date]) -> Reason:
+    days = ", ".join(day.isoformat() for day in dates)
+    contract = f"contract {work.key.contract}, {work.window.start} to {work.window.end}"
+    if code == "contract_ended":
+        sentence = f"The change is wanted from {days}, when the {contract}, is over."
+        return Reason(code, sentence, "Extend the contract or map the subscription to another one, then re-submit.")
+    return Reason(
+        code, f"No usable date is left for the change wanted from {days} ({contract}).", "Dismiss or correct by hand."
+    )
+
+
+def _numbers(verified: Timeline, actual: Timeline, desired: Timeline, *, on: date | None = None) -> DriftSeen:
+    """The three numbers of a difference on its first day."""
+    days = sorted({step.date for timeline in (verified, actual, desired) for step in timeline.steps})
+    day = on or next((day for day in days if verified.at(day) != actual.at(day)), days[0] if days else date.min)
+    return DriftSeen(day, verified.at(day), actual.at(day), desired.at(day), fingerprint(actual))
+
+
+async def _send(
+    app: App, held: Held, work: Work, adjustments: Sequence[Adjustment], shortfalls: tuple[Shortfall, ...]
+) -> _Posted | None:
+    """Send the adjustments one after the other, each with its intent stored before it."""
+    posted = _Posted(work, work.actual, shortfalls)
+    for adjustment in adjustments:
+        deadline = app.now() + app.times.autotask_timeout
+        await held.outlive(deadline)
+        intent = Intent(
+            adjustment,
+            posted.expected,
+            apply(posted.expected, [adjustment]),
+            deadline,
+            IntentState.SENDING,
+            work.sequences,
+        )
+        accepted = work.line.value.intent
+        await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
+        outcome = await app.autotask.adjust(
+            contract=work.key.contract,
+            line=work.key.line,
+            change=adjustment.change,
+            effective=adjustment.date,
+            deadline=deadline,
+        )
+        match outcome:
+            case Accepted():
+                posted.expected = intent.after
+                _keep(work, replace(intent, state=IntentState.ACCEPTED))
+            case AdjustmentRefused():
+                _keep(work, accepted)
+                posted.alternative, posted.refusal = intent.after, outcome
+                _learn(work, adjustment, outcome)
+            case Unsent(reason):
+                _keep(work, accepted)
+                await _pause(app, work, None, Reason("autotask_unavailable", reason))
+                return None
+            case AdjustUnknown(reason, retry_after):
+                if retry_after is not None:
+                    await app.coordination.stop("autotask", app.now() + retry_after, reason)
+                await _pause(app, work, deadline + app.times.settle, Reason("settling", reason))
+                return None
+    return posted
+
+
+def _keep(work: Work, intent: Intent | None) -> None:
+    work.line = replace(work.line, value=replace(work.line.value, intent=intent))
+
+
+async def _pause(app: App, work: Work, until: datetime | None, reason: Reason) -> None:
+    await save_line(app, work, work.line.value)
+    await wait(app, work, until, reason)
+
+
+def _learn(work: Work, adjustment: Adjustment, refusal: AdjustmentRefused) -> None:
+    """A date that Autotask refused is not tried again for this line; a posted period with all its days."""
+    if refusal.kind not in _DATE_REFUSALS:
+        return
+    dates = {adjustment.date}
+    for start, end in work.posted:
+        if refusal.kind == "posted" and start <= adjustment.date <= end:
+            dates |= {start + timedelta(days=day) for day in range((end - start).days + 1)}
+    line = work.line.value
+    work.line = replace(work.line, value=replace(line, refused_dates=tuple(sorted({*line.refused_dates, *dates}))))
+
+
+async def _verify(app: App, posted: Sequence[_Posted]) -> list[Work]:
+    """Read all lines back; give the works that need a further plan because a date was refused."""
+    pending = {item.work.key.line: item for item in posted}
+    for seconds in _READ_BACK_WAITS:
+        await app.sleep(seconds)
+        try:
+            rows = await app.autotask.units(sorted(pending))
+        except (RetryLater, Misconfigured):
+            break
+        for number, item in pending.items():
+            item.work.actual = from_rows(rows[number], item.work.window)
+            item.work.posted = _posted(rows[number])
+        if all(_visible(item) for item in pending.values()):
+            break
+    again: list[Work] = []
+    for item in posted:
+        try:
+            if await _conclude(app, item):
+                again.append(item.work)
+        except WriteConflict:
+            continue
+    return again
+
+
+def _visible(item: _Posted) -> bool:
+    return item.work.actual in {item.expected, item.alternative} - {None}
+
+
+async def _conclude(app: App, item: _Posted) -> bool:
+    """End a line after its read-back; says whether it is to be planned once more."""
+    work = item.work
+    if not _visible(item):
+        until = app.now() + app.times.backoff(0)
+        await _pause(app, work, until, Reason("settling", "Autotask accepted the change but does not show it yet."))
+        return False
+    line = replace(work.line.value, verified=work.actual, intent=None)
+    work.line = replace(work.line, value=line)
+    if item.refusal is None:
+        await synced(app, work, item.shortfalls)
+        return False
+    shown_all_the_same = work.actual != item.expected
+    if shown_all_the_same or item.refusal.kind in _DATE_REFUSALS:
+        await save_line(app, work, line)
+        return True
+    text = " ".join(item.refusal.errors)
+    reason = Reason(
+        "autotask_refused", "Autotask refused the adjustment.", "Correct the cause, then re-submit.", text[:2000]
+    )
+    await die(app, work, reason, line=line)
+    return False

@@ -1,0 +1,197 @@
+"""What ops do with dead operations: re-submit, dismiss, sync a subscription now, and sweep stale copies away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.domain.errors import Refused
+from shared.domain.operation import (
+    PUSHABLE,
+    Address,
+    Event,
+    Leg,
+    LegStatus,
+    Operation,
+    Permission,
+)
+from shared.domain.planning import DriftPolicy
+from shared.domain.timeline import Timeline, Window, fold, from_rows
+from shared.messaging.envelope import BrokerMessage, NotOurs, decode
+from shared.storage.ledger import Changes
+from shared.storage.rows import Stored
+from shared.storage.store import WriteConflict
+from shared.usecases.app import App
+from shared.usecases.rest import come_to_rest, hand_over, look_again
+
+_SWEEP = 1000
+_TRIES = 4
+
+
+async def find(app: App, address: Address) -> Stored[Operation]:
+    """An operation. Raises Refused with status 404 where there is none."""
+    stored = await app.ledger.operation(address)
+    if stored is None:
+        raise Refused("operation_not_found", f"There is no operation {address}.", status=404)
+    return stored
+
+
+async def resubmit(app: App, address: Address, caller: str, *, why: str, policy: DriftPolicy | None) -> Operation:
+    """Open a dead operation again and send it. An operation that is not dead any more is given back as it is.
+
+    A drift policy is a permission for the reading that the dead letter shows, and for no other.
+    """
+    for _ in range(_TRIES):
+        stored = await find(app, address)
+        if not stored.value.dead:
+            return stored.value
+        event = Event(app.now(), caller, "resubmitted", stored.value.status, "open", why)
+        try:
+            stored = await reopen(app, stored, event, permission=policy)
+        except WriteConflict:
+            continue
+        await app.views.remove_dead_letter(address)
+        await hand_over(app, stored)
+        return stored.value
+    raise Refused("changed_meanwhile", "The operation is being worked on; look again.", status=409)
+
+
+async def reopen(
+    app: App, stored: Stored[Operation], event: Event, *, permission: DriftPolicy | None
+) -> Stored[Operation]:
+    """First open the operation and set its alarm; only open operations cause a plan."""
+
+    def opened(leg: Leg) -> Leg:
+        if leg.status is not LegStatus.DEAD:
+            return leg
+        given = Permission(permission, leg.drift.reading) if permission is not None and leg.drift is not None else None
+        return replace(leg.to(LegStatus.OPEN), started=0, retries=0, retry_at=None, permission=given)
+
+    operation = stored.value
+    moved = replace(
+        operation, legs=tuple(opened(leg) for leg in operation.legs), attempt=operation.attempt + 1, death=None
+    )
+    return await look_again(
+        app, Stored(moved, stored.etag), app.now() + app.times.outbox, ready=app.now(), events=(event,)
+    )
+
+
+async def dismiss(app: App, address: Address, caller: str, *, why: str) -> Operation:
+    """Decide that a dead operation shall not be pushed: what Autotask has now is adopted (design 2, "Dismissing").
+
+    Raises RetryLater where Autotask cannot be read; Refused where an attempt of the line is not settled yet.
+    """
+    for _ in range(_TRIES):
+        stored = await find(app, address)
+        if not stored.value.dead:
+            return stored.value
+        try:
+            for leg in stored.value.legs:
+                if leg.status is LegStatus.DEAD:
+                    stored = await _dismiss_leg(
+                        app, stored, leg, Event(app.now(), caller, "dismissed", "dead", "dismissed", why)
+                    )
+        except WriteConflict:
+            continue
+        await app.views.remove_dead_letter(address)
+        await come_to_rest(app, stored)
+        return stored.value
+    raise Refused("changed_meanwhile", "The operation is being worked on; look again.", status=409)
+
+
+async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Event) -> Stored[Operation]:
+    address = stored.value.address
+    dismissed = replace(leg.to(LegStatus.DISMISSED), reason=leg.reason, settled_at=app.now())
+    moved = stored.value.with_leg(dismissed)
+    if not moved.dead:
+        moved = replace(moved, death=None)
+    line = await app.ledger.line(address.customer, leg.line)
+    if line is None:
+        (stored,), _ = await app.ledger.commit(address.customer, Changes([(Stored(moved, stored.etag), [event])]))
+        return stored
+    if line.value.intent is not None and app.now() < line.value.intent.send_by + app.times.settle:
+        raise Refused("settling", "An attempt on this line is not settled yet; try again in a moment.", status=409)
+    actual = await read_line(app, leg.contract, leg.line)
+    unsettled = tuple(number for number in line.value.unsettled if number != address.sequence)
+    desired = actual
+    for number in (number for number in unsettled if number > address.sequence):
+        later = await app.ledger.operation(Address(address.customer, address.subscription, number))
+        if later is not None and later.value.leg(leg.line).status in PUSHABLE | {LegStatus.DEAD}:
+            desired = fold(desired, later.value.leg(leg.line).target)
+    adopted = replace(
+        line.value,
+        verified=actual,
+        desired=desired,
+        intent=None,
+        unsettled=unsettled,
+        folded=max(line.value.folded, address.sequence),
+    )
+    (stored,), _ = await app.ledger.commit(
+        address.customer, Changes([(Stored(moved, stored.etag), [event])], line=Stored(adopted, line.etag))
+    )
+    return stored
+
+
+async def read_line(app: App, contract: int, line: int) -> Timeline:
+    """The actual timeline of one line. Raises RetryLater, Misconfigured; Refused where the contract is gone."""
+    contracts = await app.autotask.contracts([contract])
+    if contract not in contracts:
+        raise Refused("contract_not_found", f"Autotask does not show contract {contract}.", status=409)
+    rows = await app.autotask.units([line])
+    return from_rows(rows[line], Window(contracts[contract].start, contracts[contract].end))
+
+
+async def sync_to_autotask(app: App, customer: str, subscription: str, caller: str) -> list[Address]:
+    """Manual Autotask sync: open every dead operation of a subscription again and take up the waiting ones now."""
+    taken: list[Address] = []
+    for stored in await app.ledger.operations(customer, subscription):
+        operation = stored.value
+        event = Event(app.now(), caller, "autotask_sync", operation.status, "open", "manual sync")
+        try:
+            if operation.dead:
+                moved = await reopen(app, stored, event, permission=None)
+                await app.views.remove_dead_letter(operation.address)
+            elif operation.pushable:
+                moved = await _at_once(app, stored, event)
+            else:
+                continue
+        except WriteConflict:
+            continue  # it is being worked on at this moment, which is what was asked for
+        await hand_over(app, moved)
+        taken.append(operation.address)
+    return taken
+
+
+async def _at_once(app: App, stored: Stored[Operation], event: Event) -> Stored[Operation]:
+    legs = tuple(
+        replace(leg.to(LegStatus.OPEN), retry_at=None) if leg.status in PUSHABLE else leg for leg in stored.value.legs
+    )
+    moved = replace(stored.value, legs=legs, attempt=stored.value.attempt + 1)
+    return await look_again(
+        app, Stored(moved, stored.etag), app.now() + app.times.outbox, ready=app.now(), events=(event,)
+    )
+
+
+async def foreign_messages(app: App, limit: int) -> list[BrokerMessage]:
+    """Dead-lettered messages that no operation explains: not ours, unreadable, or naming no operation."""
+    foreign: list[BrokerMessage] = []
+    for message in await app.queue.dead_letters(limit):
+        try:
+            known = await app.ledger.operation(decode(message.body).address) is not None
+        except NotOurs:
+            known = False
+        if not known:
+            foreign.append(message)
+    return foreign
+
+
+async def sweep(app: App) -> int:
+    """Remove copies of operations that are not dead any more from the dead-letter queue. Says how many."""
+
+    async def stale(message: BrokerMessage) -> bool:
+        try:
+            stored = await app.ledger.operation(decode(message.body).address)
+        except NotOurs:
+            return False
+        return stored is not None and not stored.value.dead
+
+    return await app.queue.sweep(stale, _SWEEP)

@@ -1,0 +1,53 @@
+"""The pusher's lease while it is held: prolonged when a deadline comes near its end (design 2).
+
+One pusher at a time per Autotask tenant. Nothing is sent unless the lease outlives the request's deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from shared.storage.coordination import Lease
+from shared.usecases.app import App
+
+PUSHER = "autotask-pusher"
+
+
+class LeaseLost(Exception):
+    """Another pusher holds the lease now; nothing more may be sent."""
+
+
+class Held:
+    """A held lease."""
+
+    def __init__(self, app: App, lease: Lease) -> None:
+        self._app = app
+        self._lease = lease
+        self._renewing = asyncio.Lock()
+
+    @classmethod
+    async def take(cls, app: App) -> Held | None:
+        """Take the pusher's lease if it is free."""
+        now = app.now()
+        lease = await app.coordination.acquire(PUSHER, app.new_id(), now=now, expires=now + app.times.lease)
+        return cls(app, lease) if lease else None
+
+    async def outlive(self, deadline: datetime) -> None:
+        """Make sure that the lease lasts beyond a deadline. Raises LeaseLost."""
+        async with self._renewing:
+            if self._lease.expires > deadline:
+                return
+            now = self._app.now()
+            renewed = None
+            if now < self._lease.expires:
+                renewed = await self._app.coordination.renew(
+                    self._lease, expires=max(deadline, now) + self._app.times.lease
+                )
+            if renewed is None:
+                raise LeaseLost
+            self._lease = renewed
+
+    async def release(self) -> None:
+        """Give the lease back."""
+        await self._app.coordination.release(self._lease, now=self._app.now())

@@ -1,0 +1,94 @@
+"""How an operation moves on: handed over to the queue, looked at again later, or brought to rest.
+
+Re-scheduling inserts the new alarm before it deletes the old one; an alarm goes only after the row is at rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.errors import RetryLater
+from shared.domain.operation import Event, Operation
+from shared.messaging.envelope import encode, message_id, notice_id
+from shared.storage.ledger import Changes
+from shared.storage.rows import Stored
+from shared.usecases.app import App
+from shared.usecases.badges import refresh_badge
+
+SYSTEM = "csp-functions"
+
+_SLOWEST_RESEND = 6  # doublings of the outbox time between two messages for the same operation
+
+
+async def hand_over(app: App, stored: Stored[Operation]) -> None:
+    """Send the pointer message of an operation; where the queue is away, its alarm sends it later."""
+    operation = stored.value
+    identifier = message_id(operation.address, operation.attempt)
+    await refresh_badge(app, operation.address.customer, operation.address.subscription)
+    await _send(app, identifier, operation)
+
+
+async def send_again(app: App, stored: Stored[Operation]) -> None:
+    """Store a further attempt with its own alarm, then send it. For the wake timer."""
+    operation = replace(stored.value, attempt=stored.value.attempt + 1)
+    wait = app.times.outbox * 2 ** min(operation.attempt - 1, _SLOWEST_RESEND)
+    stored = await look_again(
+        app,
+        Stored(operation, stored.etag),
+        app.now() + min(wait, max(app.times.retry_max, app.times.outbox)),
+        ready=app.now(),
+    )
+    await _send(app, message_id(operation.address, operation.attempt), operation)
+
+
+async def send_notice(app: App, stored: Stored[Operation]) -> None:
+    """Send the message that carries a dead operation into the dead-letter queue."""
+    operation = stored.value
+    if operation.death is not None and operation.death.notice is not None:
+        await _send(app, operation.death.notice, operation)
+
+
+def notice_of(operation: Operation) -> str:
+    """The id of the message that shall carry the operation into the dead-letter queue."""
+    return notice_id(operation.address, operation.attempt)
+
+
+async def _send(app: App, identifier: str, operation: Operation) -> None:
+    try:
+        await app.queue.send(identifier, encode(identifier, operation.address, now=app.now()))
+    except RetryLater:
+        return  # the alarm is set; nothing is lost
+
+
+async def look_again(
+    app: App,
+    stored: Stored[Operation],
+    due: datetime,
+    *,
+    ready: datetime | None = None,
+    events: tuple[Event, ...] = (),
+) -> Stored[Operation]:
+    """Exchange the operation's alarm for a later one and store the operation. Raises WriteConflict."""
+    operation = stored.value
+    before = operation.alarm_due
+    await app.alarms.set(operation.address, due, ready=ready)
+    changes = Changes([(Stored(replace(operation, alarm_due=due), stored.etag), events)])
+    (stored,), _ = await app.ledger.commit(operation.address.customer, changes)
+    if before is not None and before != due:
+        await app.alarms.clear(operation.address, before)
+    return stored
+
+
+async def come_to_rest(app: App, stored: Stored[Operation]) -> None:
+    """Write the read models of an operation whose row is at rest, then let its alarm go."""
+    operation = stored.value
+    await refresh_badge(app, operation.address.customer, operation.address.subscription)
+    if operation.dead:
+        codes = [leg.reason.code for leg in operation.legs if leg.reason is not None]
+        died_at = operation.death.at if operation.death else operation.requested_at
+        await app.views.add_dead_letter(operation.address, codes[0] if codes else "dead", died_at)
+    elif operation.death is not None:
+        await app.views.remove_dead_letter(operation.address)
+    if operation.alarm_due is not None and operation.at_rest:
+        await app.alarms.clear(operation.address, operation.alarm_due)

@@ -1,0 +1,47 @@
+"""Keep what Partner Center shows of a subscription in the read model; only changed content is written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.errors import CspError
+from shared.domain.subscription import Subscription
+from shared.partner_center.wire import parse_subscription
+from shared.storage.read_models import SubscriptionView
+from shared.storage.rows import Stored, document
+from shared.storage.store import WriteConflict
+from shared.usecases.app import App
+from shared.usecases.badges import compute_badge
+
+
+def content_hash(subscription: Subscription) -> str:
+    """A hash of what is shown, without the seats' windows, which change by mere passage of time."""
+    return hashlib.sha256(document(replace(subscription, refundable=None)).encode()).hexdigest()
+
+
+async def keep_snapshot(app: App, customer: str, subscription: str) -> None:
+    """Read a subscription after an operation and keep it; a read model that stays behind is caught by the next sync."""
+    try:
+        reading = await app.partner_center.subscription(customer, subscription)
+        await store_snapshot(app, parse_subscription(customer, reading.raw), reading.observed_at)
+    except CspError:
+        return
+
+
+async def store_snapshot(
+    app: App, snapshot: Subscription, read_at: datetime, *, known: Stored[SubscriptionView] | None = None
+) -> bool:
+    """Write a snapshot if its content changed; says whether it did. `known` is the row if it was read already."""
+    row = known or await app.views.subscription(snapshot.customer_id, snapshot.id)
+    content = content_hash(snapshot)
+    if row is not None and (row.value.content == content or row.value.read_at > read_at):
+        return False
+    badge = row.value.badge if row else await compute_badge(app, snapshot.customer_id, snapshot.id)
+    view = SubscriptionView(snapshot, badge, read_at, content)
+    try:
+        await app.views.put_subscription(Stored(view, row.etag if row else None))
+    except WriteConflict:
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""The wake timer: every due alarm asks one question, "what does this operation need now?".
+
+This one function is the outbox, the retry scheduler, the poller of what Microsoft is still working on, and the
+recovery after a crash (design 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from enum import StrEnum
+
+from shared.domain.errors import CspError
+from shared.domain.operation import Kind, Operation
+from shared.storage import keys
+from shared.storage.alarms import Alarm
+from shared.storage.rows import Stored
+from shared.storage.store import WriteConflict
+from shared.usecases.app import App
+from shared.usecases.mapping import carry_out_mapping
+from shared.usecases.microsoft import settle
+from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
+
+log = logging.getLogger(__name__)
+
+_PER_SHARD = 200
+_AT_ONCE = 8
+
+
+class Need(StrEnum):
+    """What an operation needs when its alarm is due."""
+
+    MICROSOFT = "microsoft"
+    MAPPING = "mapping"
+    PUSH = "push"
+    NOTICE = "notice"
+    REST = "rest"
+
+
+def need(operation: Operation) -> Need:
+    """The one question, answered from the operation alone."""
+    if not operation.settled_at_microsoft:
+        return Need.MAPPING if operation.kind is Kind.MAP else Need.MICROSOFT
+    if operation.pushable:
+        return Need.PUSH
+    return Need.NOTICE if operation.needs_notice else Need.REST
+
+
+async def wake(app: App) -> Counter[str]:
+    """Look at everything that is due. Says how often each need was met; one failure does not stop the others."""
+    counts: Counter[str] = Counter()
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(alarm: Alarm) -> None:
+        async with gate:
+            try:
+                counts[await handle(app, alarm)] += 1
+            except WriteConflict:
+                counts["conflict"] += 1  # somebody else is at it; the alarm stays
+            except CspError as error:
+                counts["failed"] += 1
+                log.warning("alarm of %s: %s", alarm.address, error)
+
+    for shard in keys.ALARM_SHARDS:
+        await asyncio.gather(*(one(alarm) for alarm in await app.alarms.due(shard, app.now(), limit=_PER_SHARD)))
+    return counts
+
+
+async def handle(app: App, alarm: Alarm) -> str:
+    """Do what one alarm's operation needs."""
+    stored = await app.ledger.operation(alarm.address)
+    if stored is None:
+        if app.now() > alarm.due + app.times.orphan:
+            await app.alarms.clear(alarm.address, alarm.due)
+        return "orphan"
+    due = stored.value.alarm_due
+    if due != alarm.due:
+        if due is not None and await app.alarms.exists(alarm.address, due):
+            await app.alarms.clear(alarm.address, alarm.due)
+            return "superseded"
+        stored = await look_again(app, stored, alarm.due)
+    met = need(stored.value)
+    await _meet(app, met, stored)
+    return met.value
+
+
+async def _meet(app: App, met: Need, stored: Stored[Operation]) -> None:
+    match met:
+        case Need.MICROSOFT:
+            await settle(app, stored)
+        case Need.MAPPING:
+            await carry_out_mapping(app, stored)
+        case Need.PUSH:
+            await send_again(app, stored)
+        case Need.NOTICE:
+            moved = await look_again(app, stored, app.now() + app.times.backoff(stored.value.attempt))
+            await send_notice(app, moved)
+        case Need.REST:
+            await come_to_rest(app, stored)

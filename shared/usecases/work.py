@@ -1,0 +1,230 @@
+"""One line's work in a push: the ledger's line, its operations, and how each way to end is stored.
+
+`shared.usecases.converge` decides; this module loads and writes. Everything is written under etags: a WriteConflict
+means that somebody else looked at the same line, and the operation's alarm brings us back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from shared.domain.line import Line
+from shared.domain.operation import (
+    CRASH_LIMIT,
+    PUSHABLE,
+    Address,
+    Death,
+    DriftSeen,
+    Event,
+    Leg,
+    LegStatus,
+    Operation,
+    Permission,
+    Reason,
+)
+from shared.domain.planning import Shortfall
+from shared.domain.timeline import Timeline, Window, fold
+from shared.storage.ledger import Changes, batches
+from shared.storage.rows import Stored
+from shared.usecases.app import App
+from shared.usecases.rest import SYSTEM, come_to_rest, look_again, notice_of, send_notice
+
+_EVER = Window(date.min, date.max)
+_NO_READING = Timeline()
+
+
+@dataclass(frozen=True, slots=True)
+class LineKey:
+    """Which line of which subscription is to be converged."""
+
+    customer: str
+    subscription: str
+    contract: int
+    line: int
+
+
+@dataclass(slots=True)
+class Work:
+    """A line being converged. `deliveries` maps an operation to the broker's sequence number that brought it."""
+
+    key: LineKey
+    line: Stored[Line]
+    operations: list[Stored[Operation]]
+    actual: Timeline = _NO_READING
+    window: Window = _EVER
+    posted: tuple[tuple[date, date], ...] = ()
+    deliveries: dict[Address, int] = field(default_factory=dict)
+
+    @property
+    def legs(self) -> list[Leg]:
+        """This line's part of each operation."""
+        return [stored.value.leg(self.key.line) for stored in self.operations]
+
+    @property
+    def sequences(self) -> tuple[int, ...]:
+        """The operations that a plan made now is for."""
+        return tuple(stored.value.address.sequence for stored in self.operations)
+
+    def permission(self) -> Permission | None:
+        """The last decision that a person took about a drift of this line."""
+        given = [leg.permission for leg in self.legs if leg.permission is not None and leg.status in PUSHABLE]
+        return given[-1] if given else None
+
+
+def new_line(key: LineKey, actual: Timeline, *, folded: int) -> Line:
+    """A line whose present units are adopted: what Autotask shows is taken as verified and as desired."""
+    return Line(key.customer, key.subscription, key.line, key.contract, actual, actual, folded)
+
+
+async def load(app: App, key: LineKey) -> Work | None:
+    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed."""
+    stored = await app.ledger.line(key.customer, key.line)
+    if stored is None or stored.value.subscription != key.subscription:
+        return None
+    line = stored.value
+    older = [await app.ledger.operation(Address(key.customer, key.subscription, number)) for number in line.unsettled]
+    operations = [found for found in older if found is not None]
+    for found in await app.ledger.operations(key.customer, key.subscription, after=line.folded):
+        if not found.value.settled_at_microsoft:
+            break
+        line, taken = _fold_one(line, found.value)
+        if taken:
+            operations.append(found)
+    work = Work(key, Stored(line, stored.etag), operations)
+    return work if any(leg.status in PUSHABLE for leg in work.legs) else None
+
+
+def _fold_one(line: Line, operation: Operation) -> tuple[Line, bool]:
+    legs = [leg for leg in operation.legs if leg.line == line.line]
+    sequence = operation.address.sequence
+    if not legs or not operation.took_effect:
+        return replace(line, folded=sequence), False
+    desired = fold(line.desired, legs[0].target)
+    return replace(line, desired=desired, folded=sequence, unsettled=(*line.unsettled, sequence)), True
+
+
+async def begin(app: App, work: Work) -> bool:
+    """Count the attempt before the work; an operation that was begun too often is dead. Says whether to go on."""
+    poisoned = [leg for leg in work.legs if leg.status in PUSHABLE and leg.started >= CRASH_LIMIT]
+    if poisoned:
+        reason = Reason(
+            "crash_loop",
+            f"The push was begun {CRASH_LIMIT} times and never came to an end.",
+            "Look at the application's log for this operation, then re-submit it.",
+        )
+        await die(app, work, reason)
+        return False
+    await _store(app, work, lambda leg: replace(leg, started=leg.started + 1) if leg.status in PUSHABLE else leg, None)
+    return True
+
+
+async def save_line(app: App, work: Work, line: Line) -> None:
+    """Write the line alone, under its etag."""
+    _, stored = await app.ledger.commit(work.key.customer, Changes(line=Stored(line, work.line.etag)))
+    work.line = stored or work.line
+
+
+async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
+    """The line is verified: every operation of the plan is synced, dead ones too."""
+    now = app.now()
+    line = replace(work.line.value, verified=work.actual, intent=None, unsettled=())
+
+    def verified(leg: Leg) -> Leg:
+        if leg.status not in PUSHABLE and leg.status is not LegStatus.DEAD:
+            return leg
+        done = leg.to(LegStatus.SYNCED)
+        return replace(
+            done, started=0, retry_at=None, reason=None, drift=None, settled_at=now, shortfalls=tuple(shortfalls)
+        )
+
+    await _store(app, work, verified, "synced", line=line, why=_shortfall_text(shortfalls))
+    for stored in work.operations:
+        await come_to_rest(app, stored)
+
+
+def _shortfall_text(shortfalls: Sequence[Shortfall]) -> str:
+    parts = [
+        f"{item.start} to {item.end or 'the end'}: {item.billed} units billed instead of {item.desired}"
+        for item in shortfalls
+    ]
+    return f"as near as the usable dates allow ({'; '.join(parts)})" if parts else ""
+
+
+async def wait(app: App, work: Work, until: datetime | None, reason: Reason, *, line: Line | None = None) -> None:
+    """Put the open operations of the line to sleep with an alarm; without a moment the back-off decides."""
+
+    def waiting(leg: Leg) -> Leg:
+        if leg.status not in PUSHABLE:
+            return leg
+        retry_at = until or app.now() + app.times.backoff(leg.retries)
+        return replace(leg.to(LegStatus.WAITING), started=0, retries=leg.retries + 1, retry_at=retry_at, reason=reason)
+
+    if line is not None and line != work.line.value:
+        await save_line(app, work, line)
+    for index, stored in enumerate(work.operations):
+        before = stored.value
+        leg = waiting(before.leg(work.key.line))
+        if leg.status is not LegStatus.WAITING or leg.retry_at is None:
+            continue
+        event = Event(app.now(), SYSTEM, "waiting", before.status, LegStatus.WAITING.value, reason.sentence)
+        moved = Stored(before.with_leg(leg), stored.etag)
+        work.operations[index] = await look_again(app, moved, leg.retry_at, events=(event,))
+
+
+async def die(
+    app: App, work: Work, reason: Reason, *, drift: DriftSeen | None = None, line: Line | None = None
+) -> None:
+    """The open operations of the line need a person. The ledger says so first; then the message may die."""
+    now = app.now()
+
+    def dead(leg: Leg) -> Leg:
+        if leg.status not in PUSHABLE:
+            return leg
+        return replace(leg.to(LegStatus.DEAD), started=0, retry_at=None, reason=reason, drift=drift)
+
+    def buried(operation: Operation) -> Operation:
+        if not operation.dead or operation.death is not None:
+            return operation
+        sequence = work.deliveries.get(operation.address)
+        notice = None if sequence is not None else notice_of(operation)
+        return replace(operation, death=Death(now, sequence, notice))
+
+    await _store(app, work, dead, "dead", line=line, why=reason.sentence, finish=buried)
+    for stored in work.operations:
+        await come_to_rest(app, stored)
+        if stored.value.needs_notice:
+            await send_notice(app, stored)
+
+
+async def _store(
+    app: App,
+    work: Work,
+    change: Callable[[Leg], Leg],
+    event: str | None,
+    *,
+    line: Line | None = None,
+    why: str = "",
+    finish: Callable[[Operation], Operation] = lambda operation: operation,
+) -> None:
+    """Write the changed operations, and with the last of them the line, in as few transactions as possible."""
+    changed: list[tuple[Stored[Operation], list[Event]]] = []
+    for stored in work.operations:
+        before = stored.value
+        after = finish(before.with_leg(change(before.leg(work.key.line))))
+        if after == before:
+            continue
+        events = [Event(app.now(), SYSTEM, event, before.status, after.status, why)] if event else []
+        changed.append((Stored(after, stored.etag), events))
+    written: dict[Address, Stored[Operation]] = {}
+    groups = batches(changed, reserve=1)
+    for index, group in enumerate(groups):
+        last = index == len(groups) - 1
+        with_line = Stored(line or work.line.value, work.line.etag) if last and (line or event) else None
+        if not group and with_line is None:
+            continue
+        stored_operations, stored_line = await app.ledger.commit(work.key.customer, Changes(group, line=with_line))
+        written.update({stored.value.address: stored for stored in stored_operations})
+        work.line = stored_line or work.line
+    work.operations = [written.get(stored.value.address, stored) for stored in work.operations]

@@ -1,0 +1,133 @@
+"""Builds the application from its settings, once, on first use: the same for the cloud and a laptop.
+
+Importing this module reads no setting and opens no connection (invariant 10); the adapters are imported when the first
+invocation needs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from shared.identity import Verifier
+from shared.settings import Settings, load
+from shared.usecases.app import App, Times
+
+_built: Services | None = None
+_building = asyncio.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the doors use: the use cases' application and the verifier of callers."""
+
+    app: App
+    verifier: Verifier
+
+
+async def services() -> Services:
+    """The services of this process. Raises Misconfigured naming the settings that are missing or wrong."""
+    global _built  # noqa: PLW0603 - one per process, by design: clients hold connections
+    async with _building:
+        if _built is None:
+            _built = build(load())
+    return _built
+
+
+def build(settings: Settings) -> Services:
+    """Wire the adapters of a set of settings."""
+    from shared.autotask.client import Autotask
+    from shared.messaging.queue import ServiceBusQueue
+    from shared.partner_center.client import PartnerCenter
+    from shared.partner_center.token import AppToken
+    from shared.storage.alarms import Alarms
+    from shared.storage.azure_tables import AzureTables
+    from shared.storage.coordination import Coordination
+    from shared.storage.ledger import Ledger
+    from shared.storage.mappings import Mappings
+    from shared.storage.read_models import ReadModels
+    from shared.transport import Transport
+
+    store = AzureTables(connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint)
+    tokens = AppToken(
+        authority=settings.entra_authority,
+        tenant=settings.partner_center_tenant,
+        client_id=settings.partner_center_client_id,
+        client_secret=settings.partner_center_client_secret.get_secret_value(),
+        scope=settings.partner_center_scope,
+        now=now,
+        ca_file=settings.entra_ca_file,
+    )
+    app = App(
+        ledger=Ledger(store),
+        alarms=Alarms(store),
+        coordination=Coordination(store),
+        mappings=Mappings(store),
+        views=ReadModels(store),
+        partner_center=PartnerCenter(
+            Transport(settings.partner_center_url, now=now),
+            tokens,
+            now=now,
+            timeout=settings.partner_center_timeout_seconds,
+            read_seconds=settings.partner_center_timeout_seconds,
+        ),
+        autotask=Autotask(
+            Transport(settings.autotask_url, now=now),
+            user=settings.autotask_user,
+            secret=settings.autotask_secret.get_secret_value(),
+            integration_code=settings.autotask_integration_code.get_secret_value(),
+            now=now,
+            timeout=settings.autotask_timeout_seconds,
+            read_seconds=3 * settings.autotask_timeout_seconds,
+        ),
+        queue=ServiceBusQueue(
+            queue=settings.autotask_queue,
+            connection_string=_reveal(settings.servicebus),
+            namespace=settings.servicebus_namespace,
+        ),
+        times=times(settings),
+        zone=ZoneInfo(settings.partner_time_zone),
+        now=now,
+        new_id=lambda: str(uuid.uuid4()),
+        sleep=asyncio.sleep,
+    )
+    verifier = Verifier(
+        Transport(settings.entra_authority, now=now, ca_file=settings.entra_ca_file),
+        tenant=settings.api_tenant,
+        audience=settings.api_audience,
+    )
+    return Services(app, verifier)
+
+
+def times(settings: Settings) -> Times:
+    """The times of the settings."""
+
+    def seconds(value: float) -> timedelta:
+        return timedelta(seconds=value)
+
+    return Times(
+        settle=seconds(settings.settle_seconds),
+        autotask_timeout=seconds(settings.autotask_timeout_seconds),
+        partner_timeout=seconds(settings.partner_center_timeout_seconds),
+        partner_settle=seconds(settings.partner_center_settle_seconds),
+        partner_give_up=seconds(settings.partner_center_give_up_seconds),
+        lease=seconds(settings.lease_seconds),
+        outbox=seconds(settings.outbox_seconds),
+        retry=seconds(settings.retry_seconds),
+        retry_max=seconds(settings.retry_max_seconds),
+        push_budget=seconds(settings.push_budget_seconds),
+        idempotency=timedelta(days=settings.idempotency_days),
+    )
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def _reveal(secret: object) -> str | None:
+    reveal = getattr(secret, "get_secret_value", None)
+    return reveal() if reveal else None

@@ -1,0 +1,1 @@
+"""The vendor adapters against scripted servers, and their pure tables."""

@@ -1,0 +1,130 @@
+"""Dependencies point inward, and each vendor's SDK stays behind one door."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STANDARD = frozenset(sys.stdlib_module_names)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Files whose path starts so may import the standard library, these modules, and nothing else."""
+
+    path: str
+    may_import: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Door:
+    """Only files whose path starts so may import this module."""
+
+    module: str
+    only_in: tuple[str, ...]
+
+
+LAYERS = (
+    Layer("shared/domain/", ("shared.domain",)),
+    Layer("shared/ports.py", ("shared.domain",)),
+    Layer("shared/usecases/", ("shared.domain", "shared.ports", "shared.usecases")),
+    Layer("functions/", ("functions", "shared", "azure.functions")),
+    Layer("function_app.py", ("functions", "azure.functions")),
+)
+DOORS = (
+    Door("local", ("local/", "tests/")),
+    Door("tests", ("tests/",)),
+    Door("functions", ("functions/", "function_app.py", "tests/")),
+    Door("httpx", ("shared/transport.py", "local/", "tests/")),
+    Door("azure.data.tables", ("shared/storage/", "local/", "tests/")),
+    Door("azure.servicebus", ("shared/messaging/", "local/", "tests/")),
+)
+
+
+def sources() -> list[str]:
+    found = [REPOSITORY / "function_app.py"]
+    for folder in ("functions", "shared", "local", "tests"):
+        found += [path for path in (REPOSITORY / folder).rglob("*.py") if "node_modules" not in path.parts]
+    return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
+
+
+def imported(source: str) -> list[tuple[int, str]]:
+    """Line and full name of everything a module imports, wherever in it, types included."""
+    names: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = "." * node.level + (node.module or "")
+            names += [(node.lineno, f"{origin}.{alias.name}") for alias in node.names]
+    return names
+
+
+def within(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def violations(path: str, source: str) -> list[str]:
+    found: list[str] = []
+    for line, name in imported(source):
+        if name.partition(".")[0] in STANDARD:
+            continue
+        found += [
+            f"{path}:{line} imports {name}; {layer.path} may import {', '.join(layer.may_import)}"
+            for layer in LAYERS
+            if path.startswith(layer.path) and not any(within(name, module) for module in layer.may_import)
+        ]
+        found += [
+            f"{path}:{line} imports {name}; only {', '.join(door.only_in)} may"
+            for door in DOORS
+            if within(name, door.module) and not path.startswith(door.only_in)
+        ]
+    return found
+
+
+def test_every_import_points_inward() -> None:
+    found = [line for path in sources() for line in violations(path, (REPOSITORY / path).read_text(encoding="utf-8"))]
+
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("shared/domain/rules.py", "from shared.usecases import act"),
+        ("shared/domain/rules.py", "import pydantic"),
+        ("shared/domain/rules.py", "from . import timeline"),
+        ("shared/usecases/act.py", "from shared import storage"),
+        ("shared/usecases/act.py", "def f():\n    from pydantic import BaseModel"),
+        ("functions/http_actions/service.py", "import httpx"),
+        ("functions/http_actions/service.py", "from azure import servicebus"),
+        ("shared/autotask/client.py", "import httpx"),
+        ("shared/wiring.py", "from azure.data.tables.aio import TableServiceClient"),
+        ("shared/storage/ledger.py", "import azure.servicebus"),
+        ("shared/wiring.py", "from local.stack import Stack"),
+        ("shared/wiring.py", "import functions.http_actions"),
+        ("function_app.py", "from tests import conftest"),
+    ],
+)
+def test_an_import_that_points_outward_is_found(path: str, source: str) -> None:
+    assert violations(path, source)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("shared/domain/rules.py", "from datetime import date\nfrom shared.domain import timeline"),
+        ("shared/usecases/act.py", "from shared import ports"),
+        ("functions/http_actions/service.py", "import azure.functions as func\nfrom shared.wiring import app"),
+        ("shared/transport.py", "import httpx"),
+        ("shared/storage/ledger.py", "from azure.data.tables import TableEntity"),
+        ("local/stack.py", "import httpx"),
+    ],
+)
+def test_an_import_that_points_inward_is_allowed(path: str, source: str) -> None:
+    assert not violations(path, source)

@@ -1,0 +1,87 @@
+"""The local stack for the tests that need it, one per test worker, and clients for those who talk to it.
+
+Everything runs on free ports and is started by the first test that asks. A test that kills a process starts it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from local.stack import Stack, StackOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Short enough to see a retry in a test, long enough for a slow machine
+FAST_SETTINGS = {
+    "SETTLE_SECONDS": "2",
+    "AUTOTASK_TIMEOUT_SECONDS": "2",
+    "PARTNER_CENTER_TIMEOUT_SECONDS": "4",
+    "PARTNER_CENTER_SETTLE_SECONDS": "2",
+    "LEASE_SECONDS": "6",
+    "OUTBOX_SECONDS": "1",
+    "RETRY_SECONDS": "1",
+    "RETRY_MAX_SECONDS": "3",
+    "PUSH_BUDGET_SECONDS": "30",
+}
+
+
+@dataclass(frozen=True)
+class Portal:
+    """The API as its kinds of users see it: `portal.operator.get("/customers")`."""
+
+    operator: httpx.Client
+    reader: httpx.Client
+    mapper: httpx.Client
+    deadletters: httpx.Client
+    anonymous: httpx.Client
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with Stack(StackOptions(storage_in_memory=True, settings=FAST_SETTINGS)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(stack: Stack) -> Iterator[Portal]:
+    with contextlib.ExitStack() as clients:
+
+        def client(role: str | None = None) -> httpx.Client:
+            headers = {"Authorization": f"Bearer {stack.ready['tokens'][role]}"} if role else {}
+            return clients.enter_context(_client(stack.ready["api"], headers))
+
+        yield Portal(client("operator"), client("reader"), client("mapper"), client("deadletters"), client())
+
+
+@pytest.fixture
+def partner_center(simulator: Callable[[str], httpx.Client]) -> httpx.Client:
+    """Partner Center's simulator; faults that the test leaves behind are removed."""
+    return simulator("partnerCenter")
+
+
+@pytest.fixture
+def autotask(simulator: Callable[[str], httpx.Client]) -> httpx.Client:
+    """Autotask's simulator; faults that the test leaves behind are removed."""
+    return simulator("autotask")
+
+
+@pytest.fixture
+def simulator(stack: Stack) -> Iterator[Callable[[str], httpx.Client]]:
+    with contextlib.ExitStack() as clients:
+
+        def client(name: str) -> httpx.Client:
+            opened = clients.enter_context(_client(stack.ready[name], {}))
+            clients.callback(opened.delete, "/_control/faults")
+            return opened
+
+        yield client
+
+
+def _client(base_url: str, headers: dict[str, str]) -> httpx.Client:
+    return httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False)

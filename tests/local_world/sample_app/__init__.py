@@ -1,0 +1,1 @@
+"""A small function app that uses everything the local Functions host supports."""
