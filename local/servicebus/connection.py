@@ -66,7 +66,7 @@ class Connection:
                     pass
         except AmqpError as problem:
             self._send(0, Close(error(problem)))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, OSError):
             pass  # the client is gone; its locks run out by themselves
         finally:
             for session in self._sessions.values():
@@ -75,7 +75,7 @@ class Connection:
                 self._heartbeats.cancel()
             self._flush()
             self._writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
     async def _authenticate(self) -> bool:

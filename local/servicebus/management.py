@@ -23,7 +23,7 @@ MANAGEMENT_NODE = "/$management"
 
 def answer(queue: Queue, request: Request) -> bytes:
     """Does what the request asks of the queue and returns the answer."""
-    operation = _OPERATIONS.get(request.properties.get("operation"), _unsupported)
+    operation = _OPERATIONS.get(str(request.properties.get("operation")), _unsupported)
     try:
         result = operation(queue, request.value if isinstance(request.value, dict) else {})
     except LockLostError as problem:
@@ -80,7 +80,7 @@ def _tokens(arguments: dict[Any, Any]) -> list[uuid.UUID]:
     return tokens
 
 
-_OPERATIONS: dict[Any, Callable[[Queue, dict[Any, Any]], dict[str, Any] | None]] = {
+_OPERATIONS: dict[str, Callable[[Queue, dict[Any, Any]], dict[str, Any] | None]] = {
     "com.microsoft:renew-lock": _renew_lock,
     "com.microsoft:peek-message": _peek,
     "com.microsoft:update-disposition": _update_disposition,

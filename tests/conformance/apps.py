@@ -58,5 +58,14 @@ SAMPLE = App(
     ),
 )
 
-APPS = {"sample": SAMPLE}
-"""Every app under test; the product's own is added here."""
+PRODUCT = App(
+    ROOT,
+    (
+        Expectation("live", "http", {"method": "GET", "path": "/api/health/live"}, {"status": "success", "code": 200}),
+        Expectation("timer_wake", "timer", None, {"status": "failure", "error": "Misconfigured"}),
+        Expectation("push_operation", "queue", "{}", {"status": "failure", "error": "Misconfigured"}),
+    ),
+)
+
+APPS = {"sample": SAMPLE, "product": PRODUCT}
+"""Every app under test."""

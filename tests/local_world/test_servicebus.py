@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -35,11 +34,12 @@ from tests.local_world.servicebus_process import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from azure.servicebus import ServiceBusReceivedMessage
     from azure.servicebus.aio import ServiceBusReceiver
 
 pytestmark = pytest.mark.anyio
 
-SHORT_LOCK = 1.0  # seconds
+SHORT_LOCK = timedelta(seconds=1.5)
 DESKS, DESKS_WITH_SHORT_LOCKS = 14, 3
 
 
@@ -57,7 +57,7 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 async def desks(emulator: Emulator) -> AsyncIterator[tuple[list[Desk], list[Desk]]]:
     """Desks with long and with short locks."""
-    with running_emulator(SHORT_LOCK) as short_locks:
+    with running_emulator(SHORT_LOCK.total_seconds()) as short_locks:
         async with open_desks((emulator, DESKS), (short_locks, DESKS_WITH_SHORT_LOCKS)) as (long, short):
             yield long, short
 
@@ -161,8 +161,8 @@ async def test_reason_and_description_of_a_dead_letter_survive(desk: Desk) -> No
     await desk.sender.send_messages(ServiceBusMessage("bad", application_properties={"kept": "yes"}))
     message = await take_one(desk.receiver)
     await desk.receiver.dead_letter_message(message, reason="Validation", error_description="no such contract")
-    (peeked,) = await desk.dead_letters.peek_messages(sequence_number=1)
     dead = await take_one(desk.dead_letters)
+    (peeked,) = await desk.dead_letters.peek_messages(sequence_number=1)
     for seen in (peeked, dead):
         assert (seen.sequence_number, seen.dead_letter_reason) == (1, "Validation")
         assert seen.dead_letter_error_description == "no such contract"
@@ -235,13 +235,17 @@ async def test_receive_and_delete_leaves_nothing(desk: Desk) -> None:
     assert await desk.is_empty()
 
 
+def locked_until(message: ServiceBusReceivedMessage) -> datetime:
+    assert message.locked_until_utc
+    return message.locked_until_utc
+
+
 async def test_an_expired_lock_leads_to_redelivery(short_desk: Desk) -> None:
     receiver = short_desk.receiver
     await short_desk.send("slow")
     lost = await take_one(receiver)
-    began = time.monotonic()
     again = await take_one(receiver)
-    assert SHORT_LOCK / 2 < time.monotonic() - began < SHORT_LOCK + 1
+    assert locked_until(again) - SHORT_LOCK >= locked_until(lost)
     assert (again.sequence_number, again.delivery_count) == (lost.sequence_number, 1)
     with pytest.raises(MessageLockLostError):
         await receiver.renew_message_lock(lost)
@@ -253,13 +257,11 @@ async def test_a_renewed_lock_holds_on(short_desk: Desk) -> None:
     receiver = short_desk.receiver
     await short_desk.send("long")
     message = await take_one(receiver)
-    before = message.locked_until_utc
-    for _ in range(3):
-        await asyncio.sleep(SHORT_LOCK / 2)
+    first_end = locked_until(message)
+    while datetime.now(UTC) < first_end:
+        await asyncio.sleep(SHORT_LOCK.total_seconds() / 3)
         await receiver.renew_message_lock(message)
-    assert before
-    assert message.locked_until_utc
-    assert message.locked_until_utc - before > timedelta(seconds=SHORT_LOCK)
+    assert locked_until(message) > first_end
     assert await receiver.receive_messages(max_wait_time=0.2) == []
     await receiver.complete_message(message)
     assert await short_desk.is_empty()
@@ -269,7 +271,8 @@ CONSUMER = """
 import sys, time
 from azure.servicebus import ServiceBusClient
 receiver = ServiceBusClient.from_connection_string(sys.argv[1]).get_queue_receiver(sys.argv[2], prefetch_count=5)
-print(receiver.receive_messages(max_wait_time=5)[0], flush=True)
+(message,) = receiver.receive_messages(max_wait_time=5)
+print(message, message.locked_until_utc.isoformat(), flush=True)
 time.sleep(60)
 """
 
@@ -279,15 +282,16 @@ async def test_what_a_killed_consumer_held_is_redelivered(short_desk: Desk) -> N
     arguments = [connection_string(short_desk.emulator.port), short_desk.queue]
     consumer = await asyncio.create_subprocess_exec(sys.executable, "-c", CONSUMER, *arguments, stdout=subprocess.PIPE)
     assert consumer.stdout
-    assert await consumer.stdout.readline() == b"held\n"
+    body, first_end = (await consumer.stdout.readline()).decode().split()
     consumer.kill()
     await consumer.wait()
-    assert await short_desk.receiver.receive_messages(max_wait_time=0.1) == []  # locked until the lock expires
     messages = await take(short_desk.receiver, 2)
+    assert body == "held"
     assert {(str(message), message.sequence_number, message.delivery_count) for message in messages} == {
         ("held", 1, 1),
         ("prefetched", 2, 1),
     }
+    assert min(map(locked_until, messages)) - SHORT_LOCK >= datetime.fromisoformat(first_end)
 
 
 async def test_what_the_service_refuses_is_refused(emulator: Emulator) -> None:
