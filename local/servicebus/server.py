@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ async def serve(
     broker = Broker(names, lock_duration=lock_duration, max_delivery_count=max_delivery_count, now=_now)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await Connection(reader, writer, broker, Access(key, _now)).serve()
+        with contextlib.suppress(asyncio.CancelledError):  # at the end; Python 3.12 would log it as an error
+            await Connection(reader, writer, broker, Access(key, _now)).serve()
 
     server = await asyncio.start_server(connected, HOST, port)
     port = server.sockets[0].getsockname()[1]

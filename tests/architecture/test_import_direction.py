@@ -36,8 +36,14 @@ LAYERS = (
     Layer("shared/ports.py", ("shared.domain",)),
     Layer(
         "shared/usecases/",
-        ("shared.domain", "shared.ports", "shared.usecases", "shared.messaging.envelope", "shared.partner_center.wire")
-        + tuple(f"shared.storage.{name}" for name in REPOSITORIES),
+        (
+            "shared.domain",
+            "shared.ports",
+            "shared.usecases",
+            "shared.messaging.envelope",
+            "shared.partner_center.wire",
+            *(f"shared.storage.{name}" for name in REPOSITORIES),
+        ),
     ),
     Layer("functions/", ("functions", "shared", "azure.functions", "pydantic")),
     Layer("function_app.py", ("functions", "azure.functions")),

@@ -1,0 +1,113 @@
+"""Makes the parts of the documentation that come from code: the rules table and the diagram of states.
+
+`python -m tests.documents` writes them; `test_generated.py` fails where a document differs.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, decide
+from shared.domain.operation import status_diagram
+from shared.domain.subscription import Family, SeatBatch, State, Subscription
+
+DOCS = Path(__file__).parents[2] / "docs"
+NOW = datetime(2026, 5, 6, 12, tzinfo=UTC)
+ASKED = (
+    ("suspend", Action.SUSPEND, None),
+    ("reactivate", Action.REACTIVATE, None),
+    ("more seats", Action.CHANGE_QUANTITY, 12),
+    ("fewer seats", Action.CHANGE_QUANTITY, 8),
+    ("cancel", Action.CANCEL, None),
+)
+
+
+def example(family: Family, state: State, *, window_open: bool, is_trial: bool = False) -> Subscription:
+    """A subscription of ten seats with its windows open or closed."""
+    until = NOW + timedelta(days=3) if window_open else NOW - timedelta(days=3)
+    return Subscription(
+        customer_id="c",
+        id="s",
+        offer_id="o",
+        offer_name="",
+        friendly_name="",
+        family=family,
+        is_trial=is_trial,
+        status_raw=state.value,
+        state=state,
+        quantity=10,
+        unit_type="Licenses",
+        auto_renew=True,
+        term_duration="P1Y",
+        billing_cycle="monthly",
+        creation_date=NOW,
+        effective_start=NOW,
+        commitment_end=NOW + timedelta(days=300),
+        cancel_until=until if family in {Family.NCE_LICENSE, Family.SOFTWARE} else None,
+        refundable=(SeatBatch(10, until),) if state is State.ACTIVE and family is Family.NCE_LICENSE else None,
+        has_schedule=False,
+        parent_id=None,
+        promotion_id=None,
+        order_id="",
+        product_key="p",
+    )
+
+
+def word(decision: Decision) -> str:
+    """A decision in a table's cell."""
+    match decision:
+        case Allowed():
+            return "yes"
+        case AlreadyDone():
+            return "already so"
+        case _:
+            return f"`{decision.code}`"
+
+
+def rules_table() -> str:
+    """The rules table as Markdown."""
+    head = "| Family | State | Window | " + " | ".join(name for name, _, _ in ASKED) + " |"
+    lines = [head, "|---" * (3 + len(ASKED)) + "|"]
+    for family in Family:
+        for state in State:
+            rows = {}
+            for window_open in (True, False):
+                subscription = example(family, state, window_open=window_open)
+                cells = [word(decide(action, subscription, NOW, seats)) for _, action, seats in ASKED]
+                rows[window_open] = " | ".join(cells)
+            if rows[True] == rows[False]:
+                lines.append(f"| {family.value} | {state.value} | any | {rows[True]} |")
+            else:
+                lines.append(f"| {family.value} | {state.value} | open | {rows[True]} |")
+                lines.append(f"| {family.value} | {state.value} | closed | {rows[False]} |")
+    trial = example(Family.NCE_LICENSE, State.ACTIVE, window_open=True, is_trial=True)
+    cells = " | ".join(word(decide(action, trial, NOW, seats)) for _, action, seats in ASKED)
+    lines.append(f"| nce_license (trial) | active | any | {cells} |")
+    return "\n".join(lines)
+
+
+def states() -> str:
+    """The diagram of an Autotask leg's states as Markdown."""
+    return f"```mermaid\n{status_diagram()}\n```"
+
+
+PARTS = {("rules.md", "rules"): rules_table, ("architecture.md", "states"): states}
+
+
+def with_part(text: str, name: str, content: str) -> str:
+    """A document with one generated part exchanged."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
+
+
+def expected() -> dict[Path, str]:
+    """Every document with its generated parts as the code says."""
+    texts: dict[Path, str] = {}
+    for (file, name), make in PARTS.items():
+        path = DOCS / file
+        text = texts.get(path) or path.read_text(encoding="utf-8")
+        texts[path] = with_part(text, name, make())
+    return texts
