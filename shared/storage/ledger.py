@@ -48,7 +48,7 @@ class Changes:
     operations: Sequence[tuple[Stored[Operation], Sequence[Event]]] = ()
     head: Stored[Head] | None = None
     line: Stored[Line] | None = None
-    replay: tuple[str, Replay] | None = None
+    replay: tuple[str, Stored[Replay]] | None = None  # its row key; with an etag it takes the place of an expired one
     rows: Sequence[Write] = field(default=())
 
 
@@ -111,7 +111,8 @@ class Ledger:
             line = changes.line
             writes.append(_put(to_row(customer, keys.line(line.value.line), line.value, etag=line.etag)))
         if changes.replay is not None:
-            writes.append(Insert(to_row(customer, changes.replay[0], changes.replay[1])))
+            key, replay = changes.replay
+            writes.append(_put(to_row(customer, key, replay.value, etag=replay.etag)))
         writes += changes.rows
         etags = await self._store.write(_TABLE, writes)
         return _stored(operations, changes, writes, etags)

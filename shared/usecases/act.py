@@ -88,9 +88,9 @@ async def act(app: App, request: Request) -> Done | AlreadySo:
     Raises Refused (not allowed, stale page, key reused), Conflict (another operation is open), NotFound, RetryLater
     (Partner Center or storage is away and nothing was begun), Misconfigured.
     """
-    replay = await _replayed(app, request)
-    if replay is not None:
-        return replay
+    used = await app.ledger.replay(request.customer, request.row_key)
+    if used is not None and used.value.expires > app.now():
+        return await _replayed(app, request, used.value)
     reading = await app.partner_center.subscription(request.customer, request.subscription)
     subscription = parse_subscription(request.customer, reading.raw)
     head = await app.ledger.head(request.customer, request.subscription)
@@ -107,19 +107,16 @@ async def act(app: App, request: Request) -> Done | AlreadySo:
     operation = _operation(
         app, request, subscription, reading, head.value, mapping.value if mapping else None, refunded=decision.in_window
     )
-    stored = await _accept(app, request, operation, head)
+    stored = await _accept(app, request, operation, head, used)
     if stored is None:
         return await _lost_race(app, request)
     return await _carry_out(app, stored, reading)
 
 
-async def _replayed(app: App, request: Request) -> Done | None:
-    found = await app.ledger.replay(request.customer, request.row_key)
-    if found is None or found.value.expires <= app.now():
-        return None
-    if found.value.request_hash != request.request_hash:
+async def _replayed(app: App, request: Request, used: Replay) -> Done:
+    if used.request_hash != request.request_hash:
         raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another body.", status=422)
-    address = Address(request.customer, found.value.subscription, found.value.sequence)
+    address = Address(request.customer, used.subscription, used.sequence)
     stored = await app.ledger.operation(address)
     if stored is None:
         raise Conflict("The operation of this Idempotency-Key cannot be read at the moment.")
@@ -201,7 +198,9 @@ def legs(
     return () if effect is None else (Leg(mapping.line, mapping.contract, effect),)
 
 
-async def _accept(app: App, request: Request, operation: Operation, head: Stored[Head]) -> Stored[Operation] | None:
+async def _accept(
+    app: App, request: Request, operation: Operation, head: Stored[Head], used: Stored[Replay] | None
+) -> Stored[Operation] | None:
     """Alarm first, then everything in one transaction; None where somebody else was faster."""
     address = operation.address
     replay = Replay(
@@ -215,7 +214,7 @@ async def _accept(app: App, request: Request, operation: Operation, head: Stored
             changes = Changes(
                 [(Stored(operation, None), [event])],
                 head=Stored(changed, head.etag),
-                replay=(request.row_key, replay),
+                replay=(request.row_key, Stored(replay, used.etag if used else None)),
             )
             (stored,), _ = await app.ledger.commit(address.customer, changes)
     except WriteConflict:
@@ -226,9 +225,9 @@ async def _accept(app: App, request: Request, operation: Operation, head: Stored
 
 
 async def _lost_race(app: App, request: Request) -> Done:
-    replay = await _replayed(app, request)
-    if replay is not None:
-        return replay
+    used = await app.ledger.replay(request.customer, request.row_key)
+    if used is not None and used.value.expires > app.now():
+        return await _replayed(app, request, used.value)
     head = await app.ledger.head(request.customer, request.subscription)
     _refuse_while_open(request, head.value)
     raise Refused("changed_meanwhile", "The subscription changed at the same moment; look again.", status=409)
