@@ -38,6 +38,8 @@ _RETRY: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.1}
 """The SDK's own retry heals a detached link unseen; a broker that is away is this module's business."""
 CLOSE_SECONDS = 2.0
 """A receiver whose broker is gone may never finish closing."""
+SETTLE_SECONDS = 5.0
+"""A broker that is gone confirms nothing, and the SDK would wait a minute for it."""
 
 
 class QueueListener:
@@ -136,10 +138,11 @@ class QueueListener:
         self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, *, completed: bool
     ) -> None:
         try:
-            if completed:
-                await receiver.complete_message(message)
-            else:
-                await receiver.abandon_message(message)
+            async with asyncio.timeout(SETTLE_SECONDS):
+                if completed:
+                    await receiver.complete_message(message)
+                else:
+                    await receiver.abandon_message(message)
         except Exception as error:  # noqa: BLE001 - the broker will deliver it again, and the app expects that
             verb = "completed" if completed else "abandoned"
             log.warning(

@@ -76,18 +76,17 @@ class Tables:
                 raise WriteConflict("EntityAlreadyExists")
             case Replace(row) if present is None or present.etag != row.etag:
                 raise WriteConflict("UpdateConditionNotSatisfied")
-            case Delete(_, _, etag):
-                if present is None and not (alone and etag is None):
+            case Delete(_, _, expected):
+                if present is None and not (alone and expected is None):
                     raise WriteConflict("ResourceNotFound")
-                if present is not None and etag is not None and present.etag != etag:
+                if present is not None and expected is not None and present.etag != expected:
                     raise WriteConflict("UpdateConditionNotSatisfied")
                 rows.pop(key, None)
                 return None
             case Insert(row) | Replace(row) | Upsert(row):
                 self._etags += 1
-                etag = f'W/"{self._etags}"'
-                rows[key] = replace(row, values=dict(row.values), etag=etag)
-        return etag
+                rows[key] = replace(row, values=dict(row.values), etag=f'W/"{self._etags}"')
+        return f'W/"{self._etags}"'
 
 
 def _key(write: Write) -> Key:

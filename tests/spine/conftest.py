@@ -1,0 +1,35 @@
+"""One stack with generated customers per test worker; each test takes subscriptions that nobody else touches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.stack import Stack, StackOptions
+from tests.conftest import FAST_SETTINGS
+from tests.spine.world import SEEDED_CUSTOMERS, SUBSCRIPTIONS_EACH, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def running_world() -> Iterator[World]:
+    options = StackOptions(
+        storage_in_memory=True,
+        seed_customers=SEEDED_CUSTOMERS,
+        subscriptions_per_customer=SUBSCRIPTIONS_EACH,
+        first_sync=False,
+        settings=FAST_SETTINGS,
+    )
+    with Stack(options) as stack, World(stack) as world:
+        yield world
+
+
+@pytest.fixture
+def world(running_world: World) -> Iterator[World]:
+    """The worker's world; faults, switches and clocks are as at its start before and after each test."""
+    running_world.calm()
+    yield running_world
+    running_world.calm()
