@@ -231,6 +231,11 @@ class Operation:
         return any(leg.status is LegStatus.DEAD for leg in self.legs)
 
     @property
+    def may_be_listed_dead(self) -> bool:
+        """Whether the index of dead letters may name it still: it was dead once, sent again, or dismissed."""
+        return self.death is not None or self.attempt > 0 or any(leg.status is LegStatus.DISMISSED for leg in self.legs)
+
+    @property
     def pushable(self) -> bool:
         """Whether a line of this operation is still to be pushed."""
         return self.took_effect and any(leg.status in PUSHABLE for leg in self.legs)

@@ -120,9 +120,7 @@ async def _replayed(app: App, request: Request, used: Replay) -> Done:
     stored = await app.ledger.operation(address)
     if stored is None:
         raise Conflict("The operation of this Idempotency-Key cannot be read at the moment.")
-    _repeat_refusal(stored.value)
-    wait = None if stored.value.settled_at_microsoft else app.times.partner_settle
-    return Done(stored.value, retry_after=wait)
+    return _as_it_is(stored.value, app)
 
 
 def _refuse_while_open(request: Request, head: Head) -> None:
@@ -238,7 +236,7 @@ async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) ->
         stored, outcome = await call(app, accepted, reading)
     except WriteConflict:  # its alarm was faster and has settled it
         now = await app.ledger.operation(accepted.value.address)
-        return Done((now or accepted).value, retry_after=app.times.partner_settle)
+        return _as_it_is((now or accepted).value, app)
     operation = stored.value
     if isinstance(outcome, Unreached | Unknown):
         return Done(operation, unsettled=outcome.reason, retry_after=app.times.partner_settle)
@@ -253,6 +251,12 @@ async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) ->
         await come_to_rest(app, stored)
     _repeat_refusal(operation)
     return Done(operation)
+
+
+def _as_it_is(operation: Operation, app: App) -> Done:
+    """An operation that is not ours to carry out, or not any more, as it stands now."""
+    _repeat_refusal(operation)
+    return Done(operation, retry_after=None if operation.settled_at_microsoft else app.times.partner_settle)
 
 
 def _repeat_refusal(operation: Operation) -> None:

@@ -152,10 +152,11 @@ async def _settle_intent(app: App, work: Work) -> Line | None:
     match judge(line.intent, work.actual, now=app.now(), settled_from=settled_from):
         case Verdict.DONE:
             return replace(line, verified=work.actual, intent=None)
-        case Verdict.NOT_DONE:
-            return forget(line)
+        case Verdict.NOT_DONE:  # what the plan's earlier adjustments did is in the reading, and it is ours
+            return replace(forget(line), verified=work.actual)
         case Verdict.TOO_EARLY:
-            await wait(app, work, settled_from, Reason("settling", "An earlier attempt is not settled yet."), line=line)
+            reason = Reason("settling", "An earlier attempt is not settled yet.")
+            await wait(app, work, settled_from, reason, line=line, earlier_attempt_open=True)
         case Verdict.NEVER_VISIBLE:
             reason = Reason(
                 "accepted_not_visible",

@@ -84,7 +84,10 @@ async def dismiss(app: App, address: Address, caller: str, *, why: str) -> Opera
         stored = await find(app, address)
         if not stored.value.dead:
             return stored.value
+        due = app.now() + app.times.outbox
+        await app.alarms.set(address, due)  # where we die after the ledger, it brings the read models up to date
         try:
+            stored = Stored(replace(stored.value, alarm_due=due), stored.etag)
             for leg in stored.value.legs:
                 if leg.status is LegStatus.DEAD:
                     stored = await _dismiss_leg(
@@ -92,7 +95,6 @@ async def dismiss(app: App, address: Address, caller: str, *, why: str) -> Opera
                     )
         except WriteConflict:
             continue
-        await app.views.remove_dead_letter(address)
         await come_to_rest(app, stored)
         return stored.value
     raise Refused("changed_meanwhile", "The operation is being worked on; look again.", status=409)

@@ -7,6 +7,7 @@ showed that the first one had no effect, and then with the same request id (inva
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from shared.domain.actions import Action, Allowed, decide
@@ -44,6 +45,9 @@ async def call(app: App, stored: Stored[Operation], reading: Reading) -> tuple[S
         request_id=operation.partner_center.request_id,
         deadline=deadline,
     )
+    # The call is over: nothing of it is sent after its own deadline, which is nearer than the one stored at accept
+    over = replace(operation, partner_center=replace(operation.partner_center, send_by=deadline))
+    stored = Stored(over, stored.etag)
     match outcome:
         case Applied(raw, _):
             return await _applied_or_working(app, stored, raw), outcome
@@ -109,7 +113,7 @@ async def _still_open(app: App, stored: Stored[Operation], status: PartnerStatus
 async def settle(app: App, stored: Stored[Operation]) -> None:
     """Settle an open Partner Center leg by re-reading the subscription; called by the operation's alarm."""
     operation = stored.value
-    quiet_until = (operation.partner_center.send_by or operation.requested_at) + app.times.partner_settle
+    quiet_until = _quiet_until(app, operation)
     if operation.partner_center.status is PartnerStatus.UNKNOWN and app.now() < quiet_until:
         await look_again(app, stored, quiet_until)
         return
@@ -134,6 +138,14 @@ async def settle(app: App, stored: Stored[Operation]) -> None:
         await _repeat(app, stored, reading, subscription)
 
 
+def _quiet_until(app: App, operation: Operation) -> datetime:
+    """Until when a reading without the change says nothing: the call may be under way, or Microsoft still at it."""
+    leg = operation.partner_center
+    if leg.status is PartnerStatus.WORKING:
+        return operation.requested_at + app.times.partner_give_up
+    return (leg.send_by or operation.requested_at) + app.times.partner_settle
+
+
 async def _repeat(app: App, stored: Stored[Operation], reading: Reading, subscription: Subscription) -> None:
     """The re-reading shows no effect: decide anew, then make the same call again, or give up clearly."""
     operation = stored.value
@@ -144,7 +156,7 @@ async def _repeat(app: App, stored: Stored[Operation], reading: Reading, subscri
         text = getattr(decision, "sentence", "The subscription changed meanwhile.")
         await _end(app, await settle_as(app, stored, PartnerStatus.REFUSED, None, code=code, text=text))
         return
-    if app.now() > operation.requested_at + app.times.partner_give_up:
+    if app.now() >= operation.requested_at + app.times.partner_give_up:
         text = "Partner Center gave no clear answer for too long; a last reading showed that nothing was changed."
         refused = await settle_as(
             app, stored, PartnerStatus.REFUSED, None, code="partner_center_unavailable", text=text

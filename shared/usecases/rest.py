@@ -88,7 +88,7 @@ async def come_to_rest(app: App, stored: Stored[Operation]) -> None:
         codes = [leg.reason.code for leg in operation.legs if leg.reason is not None]
         died_at = operation.death.at if operation.death else operation.requested_at
         await app.views.add_dead_letter(operation.address, codes[0] if codes else "dead", died_at)
-    elif operation.death is not None:
+    elif operation.may_be_listed_dead:
         await app.views.remove_dead_letter(operation.address)
     if operation.alarm_due is not None and operation.at_rest:
         await app.alarms.clear(operation.address, operation.alarm_due)

@@ -139,7 +139,15 @@ async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
             done, started=0, retry_at=None, reason=None, drift=None, settled_at=now, shortfalls=tuple(shortfalls)
         )
 
-    await _store(app, work, verified, "synced", line=line, why=_shortfall_text(shortfalls))
+    due = now + app.times.outbox
+    dead = {stored.value.address for stored in work.operations if stored.value.dead and stored.value.at_rest}
+    for address in dead:  # their alarms are gone; where we die after the ledger, this one tidies the read models
+        await app.alarms.set(address, due)
+
+    def alarmed(operation: Operation) -> Operation:
+        return replace(operation, alarm_due=due) if operation.address in dead else operation
+
+    await _store(app, work, verified, "synced", line=line, why=_shortfall_text(shortfalls), finish=alarmed)
     for stored in work.operations:
         await come_to_rest(app, stored)
 
@@ -152,14 +160,28 @@ def _shortfall_text(shortfalls: Sequence[Shortfall]) -> str:
     return f"as near as the usable dates allow ({'; '.join(parts)})" if parts else ""
 
 
-async def wait(app: App, work: Work, until: datetime | None, reason: Reason, *, line: Line | None = None) -> None:
-    """Put the open operations of the line to sleep with an alarm; without a moment the back-off decides."""
+async def wait(
+    app: App,
+    work: Work,
+    until: datetime | None,
+    reason: Reason,
+    *,
+    line: Line | None = None,
+    earlier_attempt_open: bool = False,
+) -> None:
+    """Put the open operations of the line to sleep with an alarm; without a moment the back-off decides.
+
+    This attempt ended in order. Where it only found an earlier one that had not, the earlier ones stay counted:
+    otherwise a POST that kills its worker each time would never be called poison.
+    """
 
     def waiting(leg: Leg) -> Leg:
         if leg.status not in PUSHABLE:
             return leg
         retry_at = until or app.now() + app.times.backoff(leg.retries)
-        return replace(leg.to(LegStatus.WAITING), started=0, retries=leg.retries + 1, retry_at=retry_at, reason=reason)
+        started = max(leg.started - 1, 0) if earlier_attempt_open else 0
+        asleep = leg.to(LegStatus.WAITING)
+        return replace(asleep, started=started, retries=leg.retries + 1, retry_at=retry_at, reason=reason)
 
     if line is not None and line != work.line.value:
         await save_line(app, work, line)

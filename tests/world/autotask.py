@@ -179,7 +179,7 @@ class Autotask:
         late = timedelta(seconds=fault.seconds) if fault is not None and fault.kind is AdjustFault.LATE else timedelta()
         adjusted = Adjusted(line, adjustment, now + late, "api", deadline)
         if self.on_effect is not None:
-            self.on_effect(adjusted, self.timeline(line))
+            self.on_effect(adjusted, self._timeline_to_be(line))
         self.log.append(adjusted)
         return Accepted() if fault is None else AdjustUnknown("no answer")
 
@@ -205,10 +205,13 @@ class Autotask:
         return None
 
     def _would_be_negative(self, line: int, adjustment: Adjustment) -> bool:
-        now = apply(Timeline(), [item.adjustment for item in self.log if item.line == line])
-        after = apply(now, [adjustment])
+        after = apply(self._timeline_to_be(line), [adjustment])
         days = {adjustment.date, *(step.date for step in after.steps if step.date >= adjustment.date)}
         return adjustment.change < 0 and any(after.at(day) < 0 for day in days)
+
+    def _timeline_to_be(self, line: int) -> Timeline:
+        """With everything that is still under way."""
+        return apply(Timeline(), [item.adjustment for item in self.log if item.line == line])
 
     def _rows(self, line: int) -> Iterable[UnitsRow]:
         contract = self._contracts[self._lines[line].contract_id]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import date, timedelta
 
@@ -85,12 +84,12 @@ def dead_letters_are_in_the_broker(world: World) -> None:
     assert dead <= addresses, world.describe()
 
 
-def badges_are_right(world: World) -> None:
+async def badges_are_right(world: World) -> None:
     """The listed badge is what the ledger says."""
     app = world.start().app
     for row in world.tables.rows("subscriptions"):
         listed = from_row(SubscriptionView, row).value.badge
-        assert listed == asyncio.run(compute_badge(app, CUSTOMER, row.key)), world.describe()
+        assert listed == await compute_badge(app, CUSTOMER, row.key), world.describe()
 
 
 def billed(world: World, line: int) -> dict[date, int]:
@@ -111,15 +110,15 @@ def adjustments(world: World, line: int) -> int:
     return sum(item.line == line and item.source == "api" for item in world.autotask.log)
 
 
-def everything(world: World, *, broker_forgot: bool = False) -> None:
+async def everything(world: World) -> None:
     """All of it."""
     at_rest(world)
     events_are_gap_free(world)
     no_write_at_microsoft_is_repeated(world)
     microsoft_agrees_with_the_ledger(world)
     dead_letters_are_listed(world)
-    badges_are_right(world)
-    if not broker_forgot:
+    await badges_are_right(world)
+    if not world.broker.forgot:
         dead_letters_are_in_the_broker(world)
 
 

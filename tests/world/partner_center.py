@@ -126,6 +126,7 @@ class PartnerCenter:
 
     def next_effect(self) -> datetime | None:
         """When the next effect that is under way takes place."""
+        self._take_effect()
         return min((moment for moment, *_ in self._under_way), default=None)
 
     def microsoft_now(self) -> datetime:

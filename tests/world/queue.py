@@ -48,6 +48,7 @@ class Broker:
         self.copies = 1
         self.lost_completions = 0
         self.newest_first = False
+        self.forgot = False
         self.sent = 0
 
     async def send(self, identifier: str, body: bytes) -> None:
@@ -111,6 +112,7 @@ class Broker:
         """The broker lost what it had."""
         self._queue.clear()
         self._dead.clear()
+        self.forgot = True
 
     def dead_bodies(self) -> list[bytes]:
         """What lies in the dead-letter queue."""

@@ -97,7 +97,8 @@ class Watched:
             return method
 
         async def call(*args: Any, **named: Any) -> Any:
-            where = f"{label} {args[0]}" if args and isinstance(args[0], str) else label
+            about = args[0] if args and isinstance(args[0], str) else named.get("line", "")
+            where = f"{label} {about}".strip()
             return await self._steps.call(where, method, *args, **named)
 
         return call

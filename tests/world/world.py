@@ -28,7 +28,7 @@ from tests.world.autotask import Autotask
 from tests.world.clock import Clock
 from tests.world.partner_center import PartnerCenter, nce
 from tests.world.queue import Broker, Message
-from tests.world.steps import Killed, Steps, Watched
+from tests.world.steps import Disturbance, Killed, Steps, Watched
 from tests.world.tables import Tables
 
 CUSTOMER = "c0000000-0000-4000-8000-000000000001"
@@ -97,8 +97,9 @@ class World:
         self.autotask.add_company(Company(1, "Customer", active=True))
         self.autotask.add_service(Service(SERVICE, "Business Standard", 2, active=True, unit_price=12.5, unit_cost=10))
         self.autotask.add_contract(Contract(CONTRACT, 1, "CSP", 7, 2, 1, CONTRACT_START, CONTRACT_END))
+        self.disturb: Disturbance | None = None  #: of every process that is started from now on
+        self.started: list[Steps] = []
         self._ids = 0
-        self._started = 0
 
     def subscribe(self, number: int, seats: int) -> str:
         """A subscription at Microsoft with open windows; its id."""
@@ -114,8 +115,8 @@ class World:
 
     def start(self) -> Process:
         """A new process on the same stores, with nothing in memory."""
-        self._started += 1
-        steps = Steps(f"host-{self._started}")
+        steps = Steps(f"host-{len(self.started) + 1}", disturb=self.disturb)
+        self.started.append(steps)
         store = cast("TableStore", Watched(self.tables, steps, "tables"))
         app = App(
             ledger=Ledger(store),
