@@ -33,6 +33,7 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_CONTINUATION = ("PartitionKey", "RowKey")
 _TRACE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -108,8 +109,8 @@ class Call:
             )
         return key
 
-    def page(self) -> tuple[int, str | None]:
-        """The asked page size and where to go on from. Raises BadRequest."""
+    def page(self, kind: type[dict[str, str] | int] = dict) -> tuple[int, str | None]:
+        """The asked page size and where to go on from: a mark of table storage, or a number. Raises BadRequest."""
         size = self.request.params.get("pageSize", str(DEFAULT_PAGE))
         if not (size.isdecimal() and len(size) < 4 and 1 <= int(size) <= MAX_PAGE):
             raise BadRequest("page_size_invalid", f"pageSize is a number from 1 to {MAX_PAGE}.", name="pageSize")
@@ -118,9 +119,13 @@ class Call:
             return int(size), None
         try:
             decoded = base64.urlsafe_b64decode(mark.encode()).decode()
-            json.loads(decoded)
+            document = json.loads(decoded)
         except (binascii.Error, ValueError, RecursionError):
-            raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation") from None
+            document = decoded = None
+        if decoded is None or not isinstance(document, kind):
+            raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
+        if isinstance(document, dict) and not all(isinstance(document.get(key), str) for key in _CONTINUATION):
+            raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
         return int(size), decoded
 
     def choice(self, name: str, allowed: list[str]) -> str | None:

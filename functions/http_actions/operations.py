@@ -24,8 +24,8 @@ blueprint = func.Blueprint()
 async def list_operations(call: Call) -> Answer:
     """A subscription's operations in the order in which they were accepted, by pages."""
     customer, subscription = call.guid("customer"), call.guid("subscription")
-    size, mark = call.page()
-    after = _sequence(mark)
+    size, mark = call.page(int)
+    after = max(int(mark), 0) if mark else 0
     found = await call.app.ledger.operations(customer, subscription, after=after, limit=size + 1)
     shown = [show.operation(stored.value) for stored in found[:size]]
     return call.listing(shown, str(found[size - 1].value.address.sequence) if len(found) > size else None)
@@ -48,11 +48,3 @@ def address_of(call: Call) -> Address:
         return Address.parse(text)
     except ValueError:
         raise BadRequest("operation_not_found", f"There is no operation {text[:120]}.", status=404) from None
-
-
-def _sequence(mark: str | None) -> int:
-    if mark is None:
-        return 0
-    if not mark.isdecimal():
-        raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
-    return int(mark)

@@ -99,7 +99,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a
             return Problem(403, "forbidden", str(error))
         case Refused():
             details = dict(error.details)
-            return Problem(int(str(details.pop("status", 409))), error.code, error.sentence, details)
+            status = int(str(details.pop("status", 409)))
+            return Problem(status if 400 <= status < 500 else 409, error.code, error.sentence, details)
         case NotFound():
             sentence = f"The {error.what} {error.id} is not known to Partner Center or Autotask."
             return Problem(404, f"{error.what}_not_found", sentence)

@@ -6,12 +6,16 @@ States and transitions are data here; who moves an operation and how it is store
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
 from shared.domain.planning import DriftPolicy, Shortfall
 from shared.domain.timeline import Target
+
+_GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ADDRESS = re.compile(f"({_GUID})_({_GUID})_([1-9][0-9]{{0,9}})", re.ASCII)
 
 CRASH_LIMIT = 8  # attempts begun and never ended in order before an operation is called poison (design 2)
 
@@ -82,10 +86,10 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read the textual form. Raises ValueError where it is not one."""
-        customer, subscription, sequence = text.split("_")
-        if not (customer and subscription and sequence.isdecimal()):
-            raise ValueError(f"not an operation id: {text!r}")
-        return cls(customer.lower(), subscription.lower(), int(sequence))
+        found = _ADDRESS.fullmatch(text.lower())
+        if found is None:
+            raise ValueError("not an operation id")
+        return cls(found[1], found[2], int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class Leg:
     reason: Reason | None = None
     drift: DriftSeen | None = None
     permission: Permission | None = None
+    decided: bool = False  # a person re-submitted it after looking: an accepted adjustment may be planned anew
     settled_at: datetime | None = None
     shortfalls: tuple[Shortfall, ...] = ()
 
@@ -153,6 +158,11 @@ class Intention:
         same_status = self.status is None or self.status == known.status
         return same_status and (self.quantity is None or self.quantity == known.quantity)
 
+    def untouched(self, before: Known, known: Known) -> bool:
+        """Whether what is intended to change is still as it was before."""
+        same_status = self.status is None or before.status == known.status
+        return same_status and (self.quantity is None or before.quantity == known.quantity)
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -169,6 +179,7 @@ class PartnerLeg:
     status: PartnerStatus
     request_id: str
     send_by: datetime | None = None
+    not_before: datetime | None = None  # Microsoft asked to be left alone until then
     attempts: int = 0
     code: str = ""
     text: str = ""
@@ -176,11 +187,11 @@ class PartnerLeg:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Which delivery carries a dead operation into the dead-letter queue, or which notice was sent for that."""
+    """The message that carries a dead operation into the dead-letter queue, and its delivery once it is known."""
 
     at: datetime
+    message: str
     sequence_number: int | None = None
-    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +201,7 @@ class MappingChange:
     line: int | None
     contract: int | None
     document: str = ""  # the mapping row's content as JSON, written when the operation is carried out
+    previous: str = ""  # what it takes the place of, to go back to where it cannot be carried out
     adopt: bool = False
 
 
@@ -214,6 +226,11 @@ class Operation:
     mapping: MappingChange | None = None
     cause: str = ""
     schema: int = field(default=1)
+
+    @property
+    def writes_known(self) -> bool:
+        """Whether its end says how the subscription is from now on; giving a mapping up says nothing of it."""
+        return self.mapping is None or self.mapping.line is not None
 
     @property
     def settled_at_microsoft(self) -> bool:

@@ -7,6 +7,7 @@ operation keeps its alarm, and the wake timer sends again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from shared.messaging.envelope import BrokerMessage
 
 _PEEK_PAGE = 100
 _SEND_SECONDS = 10
+_AWAY_SECONDS = 3.0
 
 
 class ServiceBusQueue:
@@ -29,6 +31,8 @@ class ServiceBusQueue:
         self._connection_string = connection_string
         self._namespace = namespace
         self._lock = asyncio.Lock()
+        self._credential: DefaultAzureCredential | None = None
+        self._away_until = 0.0
         self._client: ServiceBusClient | None = None
         self._sender: ServiceBusSender | None = None
 
@@ -37,13 +41,16 @@ class ServiceBusQueue:
         if self._connection_string:
             return ServiceBusClient.from_connection_string(self._connection_string, retry_total=1)
 
-        return ServiceBusClient(cast("str", self._namespace), DefaultAzureCredential(), retry_total=1)
+        self._credential = self._credential or DefaultAzureCredential()
+        return ServiceBusClient(cast("str", self._namespace), self._credential, retry_total=1)
 
     async def send(self, identifier: str, body: bytes) -> None:
-        """Send one message. Raises RetryLater."""
+        """Send one message. Raises RetryLater, at once for a moment after a failure: the alarms send again."""
 
         message = ServiceBusMessage(body, message_id=identifier, content_type="application/cloudevents+json")
         async with self._lock:
+            if time.monotonic() < self._away_until:
+                raise RetryLater("the queue did not answer a moment ago")
             try:
                 async with asyncio.timeout(_SEND_SECONDS):
                     if self._sender is None:
@@ -51,6 +58,7 @@ class ServiceBusQueue:
                         self._sender = self._client.get_queue_sender(self._queue)
                     await self._sender.send_messages(message)
             except Exception as error:
+                self._away_until = time.monotonic() + _AWAY_SECONDS
                 await self._drop()
                 raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
 
@@ -67,6 +75,8 @@ class ServiceBusQueue:
         """Close the connections."""
         async with self._lock:
             await self._drop()
+            if self._credential is not None:
+                await self._credential.close()
 
     async def dead_letters(self, limit: int) -> list[BrokerMessage]:
         """Peek at the dead-letter queue, the oldest first; locks nothing. Raises RetryLater."""

@@ -21,6 +21,8 @@ from azure.identity.aio import DefaultAzureCredential
 from shared.domain.errors import RetryLater
 from shared.storage.store import TABLES, Delete, Insert, Page, Replace, Row, Scalar, Upsert, Write, WriteConflict, guard
 
+_PATIENCE: dict[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 15}
+
 
 class AzureTables:
     """The adapter for Azure Table Storage. The client is opened on first use, inside the running event loop."""
@@ -40,11 +42,9 @@ class AzureTables:
     async def _open(self) -> TableServiceClient:
 
         if self._connection_string:
-            service = TableServiceClient.from_connection_string(self._connection_string, retry_total=2)
+            service = TableServiceClient.from_connection_string(self._connection_string, **_PATIENCE)
         else:
-            service = TableServiceClient(
-                cast("str", self._endpoint), credential=DefaultAzureCredential(), retry_total=2
-            )
+            service = TableServiceClient(cast("str", self._endpoint), credential=DefaultAzureCredential(), **_PATIENCE)
         try:
             for table in TABLES:
                 await service.create_table_if_not_exists(table)
@@ -133,12 +133,8 @@ class AzureTables:
                     await client.delete_entity(partition, key)
                     return [None]
             answers = await client.submit_transaction([_operation(write) for write in writes])
-        except ResourceNotFoundError as error:
-            if len(writes) == 1 and isinstance(writes[0], Delete) and writes[0].etag is None:
-                return [None]
-            raise WriteConflict("ResourceNotFound") from error
         except HttpResponseError as error:
-            if error.status_code in {409, 412} and _is_conflict(error):
+            if _is_conflict(error):
                 raise WriteConflict(str(getattr(error, "error_code", error.status_code))) from error
             raise _later(error) from error
         except AzureError as error:
@@ -147,8 +143,9 @@ class AzureTables:
 
 
 def _is_conflict(error: Any) -> bool:
+    """Whether a row of the transaction was there, was changed, or was gone; the SDK has one class for all of them."""
     code = str(getattr(error, "error_code", "") or "")
-    return any(word in code for word in ("EntityAlreadyExists", "UpdateConditionNotSatisfied"))
+    return any(word in code for word in ("EntityAlreadyExists", "UpdateConditionNotSatisfied", "ResourceNotFound"))
 
 
 def _later(error: Exception) -> RetryLater:

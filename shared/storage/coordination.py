@@ -63,6 +63,9 @@ class Coordination:
         return datetime.fromisoformat(text_of(row.values, "until")), text_of(row.values, "reason")
 
     async def stop(self, vendor: str, until: datetime, reason: str) -> None:
-        """Stop calls to a vendor until a moment."""
+        """Stop calls to a vendor until a moment; an earlier stop that lasts longer stays."""
+        present = await self.stopped_until(vendor)
+        if present is not None and present[0] >= until:
+            return
         row = Row("stop", vendor, {"until": until.isoformat(), "reason": reason})
         await self._store.write(_TABLE, [Upsert(row)])

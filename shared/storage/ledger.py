@@ -27,7 +27,7 @@ class Head:
     next_sequence: int = 1
     open_sequence: int | None = None
     known: Known | None = None
-    previous: Known | None = None  # the state before our last write; a reading that shows it may be a late one
+    previous: tuple[Known, ...] = ()  # the states before our last writes; a reading that shows one may be a late one
     written_at: datetime | None = None
 
 

@@ -61,9 +61,9 @@ class SubscriptionMapping:
     calendar: BillingCalendar
     policy: Policy
     since: date
+    since_sequence: int  # the operation that made it so; it may have a leg on the line before
     changed_at: datetime
     changed_by: str
-    former_lines: tuple[int, ...] = ()
 
 
 def product_key(product: str, term: str, billing: str) -> str:

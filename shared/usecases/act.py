@@ -33,7 +33,7 @@ from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
-from shared.usecases.microsoft import call
+from shared.usecases.microsoft import call, known_of
 from shared.usecases.rest import come_to_rest, hand_over
 from shared.usecases.snapshots import keep_snapshot
 
@@ -91,10 +91,11 @@ async def act(app: App, request: Request) -> Done | AlreadySo:
     used = await app.ledger.replay(request.customer, request.row_key)
     if used is not None and used.value.expires > app.now():
         return await _replayed(app, request, used.value)
-    reading = await app.partner_center.subscription(request.customer, request.subscription)
-    subscription = parse_subscription(request.customer, reading.raw)
+    # The head before Partner Center: its etag then proves that what was read is not older than an operation of ours
     head = await app.ledger.head(request.customer, request.subscription)
     _refuse_while_open(request, head.value)
+    reading = await app.partner_center.subscription(request.customer, request.subscription)
+    subscription = parse_subscription(request.customer, reading.raw)
     _refuse_stale_page(request.expect, subscription)
     decision = decide(request.action, subscription, reading.observed_at, request.quantity)
     if isinstance(decision, AlreadyDone):
@@ -164,7 +165,7 @@ def _operation(
     now = app.now()
     day = app.business_date(reading.observed_at)
     wanted = intention(request.action, request.quantity)
-    before = Known(subscription.status_raw, subscription.quantity)
+    before = known_of(subscription)
     after = Known(wanted.status or before.status, wanted.quantity or before.quantity)
     address = Address(request.customer, request.subscription, head.next_sequence)
     return Operation(
@@ -208,7 +209,8 @@ async def _accept(
     changed = replace(head.value, next_sequence=address.sequence + 1, open_sequence=address.sequence)
     try:
         async with asyncio.timeout(app.times.accept.total_seconds()):
-            await app.alarms.set(address, operation.alarm_due or operation.requested_at)
+            due = operation.alarm_due or operation.requested_at
+            await app.alarms.set(address, due, ready=operation.requested_at)
             changes = Changes(
                 [(Stored(operation, None), [event])],
                 head=Stored(changed, head.etag),

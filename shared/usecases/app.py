@@ -53,6 +53,8 @@ class Times:
     accept: timedelta = timedelta(seconds=30)
     orphan: timedelta = timedelta(minutes=10)
     misconfigured: timedelta = timedelta(minutes=5)
+    partner_working: timedelta = timedelta(hours=24)
+    wake_budget: timedelta = timedelta(seconds=60)
 
     def backoff(self, retries: int) -> timedelta:
         """The wait before a further try: doubled each time up to the maximum, with a fifth of jitter."""

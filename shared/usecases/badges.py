@@ -23,21 +23,31 @@ def badge(operations: Iterable[Operation], *, mapped: bool) -> str:
     return word
 
 
-async def compute_badge(app: App, customer: str, subscription: str) -> str:
-    """Read the ledger for a badge."""
+async def open_operations(app: App, customer: str, subscription: str) -> list[Operation]:
+    """A mapped subscription's operations that are not at rest, or dead."""
     mapping = await app.mappings.subscription(customer, subscription)
     if mapping is None:
+        return []
+    line = await app.ledger.line(customer, mapping.value.line)
+    mine = line is not None and line.value.subscription == subscription
+    folded = line.value.folded if line is not None and mine else mapping.value.since_sequence - 1
+    known = {mapping.value.since_sequence, *(line.value.unsettled if line is not None and mine else ())}
+    older = [
+        await app.ledger.operation(Address(customer, subscription, number))
+        for number in sorted(known)
+        if number <= folded
+    ]
+    newer = await app.ledger.operations(customer, subscription, after=folded)
+    found = [stored.value for stored in (*older, *newer) if stored is not None]
+    return [operation for operation in found if operation.dead or not operation.at_rest]
+
+
+async def compute_badge(app: App, customer: str, subscription: str) -> str:
+    """Read the ledger for a badge."""
+    if await app.mappings.subscription(customer, subscription) is None:
         head = await app.ledger.head(customer, subscription)
         return "pending" if head.value.open_sequence is not None else "not_mapped"
-    folded, sequences = 0, set[int]()
-    for number in (mapping.value.line, *mapping.value.former_lines):
-        line = await app.ledger.line(customer, number)
-        if line is not None and line.value.subscription == subscription:
-            folded = max(folded, line.value.folded)
-            sequences.update(line.value.unsettled)
-    newer = await app.ledger.operations(customer, subscription, after=folded)
-    older = [await app.ledger.operation(Address(customer, subscription, number)) for number in sorted(sequences)]
-    return badge([stored.value for stored in (*older, *newer) if stored is not None], mapped=True)
+    return badge(await open_operations(app, customer, subscription), mapped=True)
 
 
 async def refresh_badge(app: App, customer: str, subscription: str) -> None:

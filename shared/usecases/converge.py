@@ -12,124 +12,123 @@ unclear answer nobody decides before its send-by plus the settling time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
-from shared.domain.errors import Misconfigured, RetryLater
-from shared.domain.line import (
-    Intent,
-    IntentState,
-    Line,
-    Verdict,
-    echo_of,
-    fingerprint,
-    forget,
-    judge,
-    without,
-)
-from shared.domain.operation import DriftSeen, Reason
-from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustUnknown, Unsent
-from shared.domain.planning import (
-    Adjustment,
-    Blocked,
-    Drift,
-    DriftPolicy,
-    Nothing,
-    Plan,
-    Shortfall,
-    Unusable,
-    apply,
-    plan,
-)
+from shared.domain.errors import Malformed, Misconfigured, RetryLater
+from shared.domain.line import Line, Verdict, echo_of, fingerprint, forget, judge, without
+from shared.domain.operation import PUSHABLE, Address, DriftSeen, Reason
+from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, Unusable, plan
 from shared.domain.timeline import Timeline, UnitsRow, Window, from_rows
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.lease import Held
-from shared.usecases.work import LineKey, Work, begin, die, load, save_line, synced, wait
+from shared.usecases.posting import DATE_REFUSALS, Posted, pause, send
+from shared.usecases.work import (
+    Delivered,
+    LineKey,
+    Work,
+    begin,
+    bury_orphans,
+    die,
+    load,
+    save_line,
+    synced,
+    wait,
+)
 
 _ROUNDS = 4  # plans of one line within one push; each further one avoids a date that Autotask refused
 _READ_BACK_WAITS = (0.0, 0.25, 0.75)  # seconds between readings that look for an accepted adjustment
 
-_DATE_REFUSALS = frozenset({"duplicate", "posted", "window"})
 
-
-@dataclass(slots=True)
-class _Posted:
-    """What happened to a line's adjustments: the timeline they should lead to, or why the line is at an end."""
-
-    work: Work
-    expected: Timeline
-    shortfalls: tuple[Shortfall, ...] = ()
-    alternative: Timeline | None = None  # what a refused adjustment would have led to, had it been executed
-    refusal: AdjustmentRefused | None = None
-
-
-async def converge(app: App, held: Held, keys: Sequence[LineKey], deliveries: dict[tuple[str, str, int], int]) -> None:
+async def converge(app: App, held: Held, keys: Sequence[LineKey], deliveries: Mapping[Address, Delivered]) -> None:
     """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost."""
-    works = await _read(app, keys)
-    for work in works:
-        work.deliveries = {
-            stored.value.address: deliveries[key]
-            for stored in work.operations
-            if (key := (work.key.customer, work.key.subscription, stored.value.address.sequence)) in deliveries
-        }
-    works = [work for work in works if await _begun(app, work)]
+    opened = await asyncio.gather(*(_opened(app, key, deliveries) for key in keys))
+    works = await _read(app, [work for work in opened if work is not None])
+    await held.outlive(app.now())  # a pusher that slept through its lease decides nothing from what it read
     for _ in range(_ROUNDS):
         posted = await _all(_one(app, held, work) for work in works)
         works = await _verify(app, posted) if posted else []
         if not works:
             return
     for work in works:
-        await die(app, work, Reason("refused_again", "Autotask refused every date that was tried."))
+        await _end(app, work, Reason("refused_again", "Autotask refused every date that was tried."))
 
 
-async def _all(decisions: Iterable[Coroutine[Any, Any, _Posted | None]]) -> list[_Posted]:
+async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[Posted]:
     """Run the lines side by side; where one fails, the others come to their end before the failure is raised."""
     results = await asyncio.gather(*decisions, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return [result for result in results if isinstance(result, _Posted)]
+    return [result for result in results if isinstance(result, Posted)]
 
 
-async def _begun(app: App, work: Work) -> bool:
+async def _opened(app: App, key: LineKey, deliveries: Mapping[Address, Delivered]) -> Work | None:
+    """Load a line and count the attempt, before Autotask is read: a reading is always younger than the line's etag."""
     try:
-        return await begin(app, work)
-    except WriteConflict:
-        return False  # somebody else wrote one of its operations; their alarms bring us back
-
-
-async def _read(app: App, keys: Sequence[LineKey]) -> list[Work]:
-    rows = await app.autotask.units([key.line for key in keys])
-    contracts = await app.autotask.contracts({key.contract for key in keys})
-    works: list[Work] = []
-    for key in keys:
         work = await load(app, key)
         if work is None:
-            continue
-        contract = contracts.get(key.contract)
+            await bury_orphans(app, key)
+            return None
+        work.deliveries = deliveries
+        return work if await begin(app, work) else None
+    except WriteConflict:
+        return None  # somebody else wrote one of its operations; their alarms bring us back
+
+
+async def _read(app: App, works: Sequence[Work]) -> list[Work]:
+    """Read all lines at once; where something cannot be understood, line by line, so that only the culprit dies."""
+    if not works:
+        return []
+    try:
+        rows = await app.autotask.units([work.key.line for work in works])
+        contracts = await app.autotask.contracts({work.key.contract for work in works})
+    except (Malformed, ValueError) as error:
+        if len(works) > 1:
+            return [read for work in works for read in await _read(app, [work])]
+        await _end(app, works[0], _unreadable(error))
+        return []
+    readable: list[Work] = []
+    for work in works:
+        contract = contracts.get(work.key.contract)
         if contract is None:
-            await die(app, work, _no_contract(key))
+            await _end(app, work, _no_contract(work.key))
+            continue
+        try:
+            work.window = Window(contract.start, contract.end)
+            work.actual, work.posted = from_rows(rows[work.key.line], work.window), _posted(rows[work.key.line])
+        except ValueError as error:
+            await _end(app, work, _unreadable(error))
         else:
-            window = Window(contract.start, contract.end)
-            work.actual, work.window = from_rows(rows[key.line], window), window
-            work.posted = _posted(rows[key.line])
-            works.append(work)
-    return works
+            readable.append(work)
+    return readable
+
+
+async def _end(app: App, work: Work, reason: Reason) -> None:
+    try:
+        await die(app, work, reason)
+    except WriteConflict:
+        return  # somebody else wrote it; the alarms bring us back
+
+
+def _unreadable(error: Exception) -> Reason:
+    sentence = f"What Autotask shows of the line cannot be understood: {error}."
+    return Reason("unreadable", sentence, "Correct the contract's dates or units in Autotask, then re-submit.")
 
 
 def _no_contract(key: LineKey) -> Reason:
     sentence = f"Autotask does not show contract {key.contract}; it is gone or hidden from the API user."
-    return Reason("contract_not_found", sentence, "Map the subscription to another contract, then re-submit.")
+    return Reason("contract_not_found", sentence, "Bring it back or let the API user see it and re-submit; or dismiss.")
 
 
 def _posted(rows: Sequence[UnitsRow]) -> tuple[tuple[date, date], ...]:
     return tuple((row.start, row.end) for row in rows if row.posted)
 
 
-async def _one(app: App, held: Held, work: Work) -> _Posted | None:
+async def _one(app: App, held: Held, work: Work) -> Posted | None:
     """Decide about one line and send its adjustments; None where the line is at an end for now."""
     try:
         line = await _settle_intent(app, work)
@@ -157,13 +156,15 @@ async def _settle_intent(app: App, work: Work) -> Line | None:
         case Verdict.TOO_EARLY:
             reason = Reason("settling", "An earlier attempt is not settled yet.")
             await wait(app, work, settled_from, reason, line=line, earlier_attempt_open=True)
-        case Verdict.NEVER_VISIBLE:
+        case Verdict.NEVER_VISIBLE if any(leg.decided and leg.status in PUSHABLE for leg in work.legs):
+            return replace(forget(line), verified=work.actual)
+        case Verdict.NEVER_VISIBLE:  # the intent stays: whatever is pushed next on this line waits for a person too
             reason = Reason(
                 "accepted_not_visible",
                 "Autotask accepted the adjustment but never showed it.",
                 "Look at the contract's units in Autotask, then re-submit or dismiss.",
             )
-            await die(app, work, reason, line=forget(line))
+            await die(app, work, reason, line=line)
         case Verdict.OTHER:
             seen = _numbers(line.intent.before, work.actual, line.desired)
             reason = Reason(
@@ -190,7 +191,7 @@ async def _explain_difference(app: App, work: Work, line: Line) -> Line | None:
     return line
 
 
-async def _plan(app: App, held: Held, work: Work, line: Line) -> _Posted | None:
+async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
     if work.actual == line.desired:  # done, by whomever
         work.line = replace(work.line, value=line)
         await synced(app, work, ())
@@ -223,7 +224,7 @@ async def _plan(app: App, held: Held, work: Work, line: Line) -> _Posted | None:
             if policy is DriftPolicy.RESPECT:
                 line = replace(line, desired=result)
             work.line = replace(work.line, value=replace(line, verified=work.actual))
-            return await _send(app, held, work, adjustments, shortfalls)
+            return await send(app, held, work, adjustments, shortfalls)
 
 
 def _blocked(work: Work, code: str, dates: Sequence[date]) -> Reason:
@@ -244,84 +245,18 @@ def _numbers(verified: Timeline, actual: Timeline, desired: Timeline, *, on: dat
     return DriftSeen(day, verified.at(day), actual.at(day), desired.at(day), fingerprint(actual))
 
 
-async def _send(
-    app: App, held: Held, work: Work, adjustments: Sequence[Adjustment], shortfalls: tuple[Shortfall, ...]
-) -> _Posted | None:
-    """Send the adjustments one after the other, each with its intent stored before it."""
-    posted = _Posted(work, work.actual, shortfalls)
-    for adjustment in adjustments:
-        deadline = app.now() + app.times.autotask_timeout
-        await held.outlive(deadline)
-        intent = Intent(
-            adjustment,
-            posted.expected,
-            apply(posted.expected, [adjustment]),
-            deadline,
-            IntentState.SENDING,
-            work.sequences,
-        )
-        accepted = work.line.value.intent
-        await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
-        outcome = await app.autotask.adjust(
-            contract=work.key.contract,
-            line=work.key.line,
-            change=adjustment.change,
-            effective=adjustment.date,
-            deadline=deadline,
-        )
-        match outcome:
-            case Accepted():
-                posted.expected = intent.after
-                _keep(work, replace(intent, state=IntentState.ACCEPTED))
-            case AdjustmentRefused():
-                _keep(work, accepted)
-                posted.alternative, posted.refusal = intent.after, outcome
-                _learn(work, adjustment, outcome)
-            case Unsent(reason):
-                _keep(work, accepted)
-                await _pause(app, work, None, Reason("autotask_unavailable", reason))
-                return None
-            case AdjustUnknown(reason, retry_after):
-                if retry_after is not None:
-                    await app.coordination.stop("autotask", app.now() + retry_after, reason)
-                await _pause(app, work, deadline + app.times.settle, Reason("settling", reason))
-                return None
-    return posted
-
-
-def _keep(work: Work, intent: Intent | None) -> None:
-    work.line = replace(work.line, value=replace(work.line.value, intent=intent))
-
-
-async def _pause(app: App, work: Work, until: datetime | None, reason: Reason) -> None:
-    await save_line(app, work, work.line.value)
-    await wait(app, work, until, reason)
-
-
-def _learn(work: Work, adjustment: Adjustment, refusal: AdjustmentRefused) -> None:
-    """A date that Autotask refused is not tried again for this line; a posted period with all its days."""
-    if refusal.kind not in _DATE_REFUSALS:
-        return
-    dates = {adjustment.date}
-    for start, end in work.posted:
-        if refusal.kind == "posted" and start <= adjustment.date <= end:
-            dates |= {start + timedelta(days=day) for day in range((end - start).days + 1)}
-    line = work.line.value
-    work.line = replace(work.line, value=replace(line, refused_dates=tuple(sorted({*line.refused_dates, *dates}))))
-
-
-async def _verify(app: App, posted: Sequence[_Posted]) -> list[Work]:
+async def _verify(app: App, posted: Sequence[Posted]) -> list[Work]:
     """Read all lines back; give the works that need a further plan because a date was refused."""
     pending = {item.work.key.line: item for item in posted}
     for seconds in _READ_BACK_WAITS:
         await app.sleep(seconds)
         try:
             rows = await app.autotask.units(sorted(pending))
-        except (RetryLater, Misconfigured):
-            break
-        for number, item in pending.items():
-            item.work.actual = from_rows(rows[number], item.work.window)
-            item.work.posted = _posted(rows[number])
+            for number, item in pending.items():
+                item.work.actual = from_rows(rows[number], item.work.window)
+                item.work.posted = _posted(rows[number])
+        except (RetryLater, Misconfigured, Malformed, ValueError):
+            break  # what is not seen to be done is verified later
         if all(_visible(item) for item in pending.values()):
             break
     again: list[Work] = []
@@ -334,16 +269,16 @@ async def _verify(app: App, posted: Sequence[_Posted]) -> list[Work]:
     return again
 
 
-def _visible(item: _Posted) -> bool:
+def _visible(item: Posted) -> bool:
     return item.work.actual in {item.expected, item.alternative} - {None}
 
 
-async def _conclude(app: App, item: _Posted) -> bool:
+async def _conclude(app: App, item: Posted) -> bool:
     """End a line after its read-back; says whether it is to be planned once more."""
     work = item.work
     if not _visible(item):
         until = app.now() + app.times.backoff(0)
-        await _pause(app, work, until, Reason("settling", "Autotask accepted the change but does not show it yet."))
+        await pause(app, work, until, Reason("settling", "Autotask accepted the change but does not show it yet."))
         return False
     line = replace(work.line.value, verified=work.actual, intent=None)
     work.line = replace(work.line, value=line)
@@ -351,12 +286,17 @@ async def _conclude(app: App, item: _Posted) -> bool:
         await synced(app, work, item.shortfalls)
         return False
     shown_all_the_same = work.actual != item.expected
-    if shown_all_the_same or item.refusal.kind in _DATE_REFUSALS:
+    if shown_all_the_same or (item.refusal.kind in DATE_REFUSALS and not item.maybe_ours):
         await save_line(app, work, line)
         return True
-    text = " ".join(item.refusal.errors)
-    reason = Reason(
-        "autotask_refused", "Autotask refused the adjustment.", "Correct the cause, then re-submit.", text[:2000]
-    )
-    await die(app, work, reason, line=line)
+    await die(app, work, _refused(item, " ".join(item.refusal.errors)[:2000]), line=line)
     return False
+
+
+def _refused(item: Posted, text: str) -> Reason:
+    if item.maybe_ours:
+        sentence = (
+            "Autotask says that the date is taken, and it shows nothing there: a lost attempt of ours may be under way."
+        )
+        return Reason("outcome_unclear", sentence, "Look at the contract in Autotask, then re-submit or dismiss.", text)
+    return Reason("autotask_refused", "Autotask refused the adjustment.", "Correct the cause, then re-submit.", text)

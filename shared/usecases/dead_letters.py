@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.domain.errors import Refused
+from shared.domain.line import Line
 from shared.domain.operation import (
     PUSHABLE,
     Address,
@@ -23,7 +24,8 @@ from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.rest import come_to_rest, hand_over, look_again
 
-_SWEEP = 1000
+_SWEEP = 200  # one lock duration is enough to settle as many
+_DESK_ONLY = frozenset({"accepted_not_visible", "outcome_unclear", "line_not_in_ledger"})
 _TRIES = 4
 
 
@@ -46,7 +48,7 @@ async def resubmit(app: App, address: Address, caller: str, *, why: str, policy:
             return stored.value
         event = Event(app.now(), caller, "resubmitted", stored.value.status, "open", why)
         try:
-            stored = await reopen(app, stored, event, permission=policy)
+            stored = await reopen(app, stored, event, permission=policy, decided=True)
         except WriteConflict:
             continue
         await app.views.remove_dead_letter(address)
@@ -56,15 +58,19 @@ async def resubmit(app: App, address: Address, caller: str, *, why: str, policy:
 
 
 async def reopen(
-    app: App, stored: Stored[Operation], event: Event, *, permission: DriftPolicy | None
+    app: App, stored: Stored[Operation], event: Event, *, permission: DriftPolicy | None, decided: bool
 ) -> Stored[Operation]:
-    """First open the operation and set its alarm; only open operations cause a plan."""
+    """First open the operation and set its alarm; only open operations cause a plan.
+
+    `decided` says that a person looked and wants an accepted adjustment that never showed to be planned anew.
+    """
 
     def opened(leg: Leg) -> Leg:
         if leg.status is not LegStatus.DEAD:
             return leg
         given = Permission(permission, leg.drift.reading) if permission is not None and leg.drift is not None else None
-        return replace(leg.to(LegStatus.OPEN), started=0, retries=0, retry_at=None, permission=given)
+        opened = leg.to(LegStatus.OPEN)
+        return replace(opened, started=0, retries=0, retry_at=None, permission=given, decided=decided)
 
     operation = stored.value
     moved = replace(
@@ -112,10 +118,10 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
         return stored
     if line.value.intent is not None and app.now() < line.value.intent.send_by + app.times.settle:
         raise Refused("settling", "An attempt on this line is not settled yet; try again in a moment.", status=409)
-    actual = await read_line(app, leg.contract, leg.line)
+    actual = await _present(app, leg, line.value)
     unsettled = tuple(number for number in line.value.unsettled if number != address.sequence)
     desired = actual
-    for number in (number for number in unsettled if number > address.sequence):
+    for number in unsettled:  # what else is intended on this line stays intended
         later = await app.ledger.operation(Address(address.customer, address.subscription, number))
         if later is not None and later.value.leg(leg.line).status in PUSHABLE | {LegStatus.DEAD}:
             desired = fold(desired, later.value.leg(leg.line).target)
@@ -131,6 +137,14 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
         address.customer, Changes([(Stored(moved, stored.etag), [event])], line=Stored(adopted, line.etag))
     )
     return stored
+
+
+async def _present(app: App, leg: Leg, line: Line) -> Timeline:
+    """What Autotask bills on the line now; the last verified where the contract is gone and bills nothing."""
+    try:
+        return await read_line(app, leg.contract, leg.line)
+    except Refused:
+        return line.verified
 
 
 async def read_line(app: App, contract: int, line: int) -> Timeline:
@@ -149,8 +163,10 @@ async def sync_to_autotask(app: App, customer: str, subscription: str, caller: s
         operation = stored.value
         event = Event(app.now(), caller, "autotask_sync", operation.status, "open", "manual sync")
         try:
+            if operation.dead and _needs_decision(operation):
+                continue
             if operation.dead:
-                moved = await reopen(app, stored, event, permission=None)
+                moved = await reopen(app, stored, event, permission=None, decided=False)
                 await app.views.remove_dead_letter(operation.address)
             elif operation.pushable:
                 moved = await _at_once(app, stored, event)
@@ -161,6 +177,11 @@ async def sync_to_autotask(app: App, customer: str, subscription: str, caller: s
         await hand_over(app, moved)
         taken.append(operation.address)
     return taken
+
+
+def _needs_decision(operation: Operation) -> bool:
+    """Whether the dead operation is one that only the dead-letter desk may open again."""
+    return any(leg.reason is not None and leg.reason.code in _DESK_ONLY for leg in operation.legs)
 
 
 async def _at_once(app: App, stored: Stored[Operation], event: Event) -> Stored[Operation]:
@@ -196,4 +217,6 @@ async def sweep(app: App) -> int:
             return False
         return stored is not None and not stored.value.dead
 
+    if not any([await stale(message) for message in await app.queue.dead_letters(_SWEEP)]):
+        return 0  # peeking locks nothing and counts no delivery
     return await app.queue.sweep(stale, _SWEEP)

@@ -17,6 +17,7 @@ from shared.usecases.app import App
 from shared.usecases.dead_letters import reopen
 from shared.usecases.push import push
 from shared.usecases.rest import SYSTEM, come_to_rest
+from shared.usecases.work import Delivered
 
 
 class DeadLettered(Exception):
@@ -33,12 +34,18 @@ class Verdict(StrEnum):
 
 
 def verdict(death: Death, delivery: Delivery, envelope: Envelope) -> Verdict:
-    """Judge a delivery for a dead operation by sequence number and by when the broker took it in."""
-    if death.sequence_number is None:
-        return Verdict.NOTICE if envelope.id == death.notice else Verdict.LEFTOVER
+    """Judge a delivery for a dead operation: by its sequence number, its message, and when the broker took it in.
+
+    A late message of our own, or a second copy of the notice, must not open the operation again: only a copy of the
+    very message that lies in the dead-letter queue, taken in after the death, is a person's re-submission.
+    """
     if death.sequence_number == delivery.sequence_number:
         return Verdict.ITS_OWN
-    newer = delivery.enqueued_at is None or delivery.enqueued_at > death.at
+    if envelope.id != death.message:
+        return Verdict.LEFTOVER
+    if death.sequence_number is None:
+        return Verdict.NOTICE
+    newer = delivery.enqueued_at is not None and delivery.enqueued_at > death.at
     return Verdict.RESUBMISSION if newer else Verdict.LEFTOVER
 
 
@@ -54,7 +61,7 @@ async def deliver(app: App, delivery: Delivery) -> None:
             return
     if not stored.value.pushable:
         return
-    await push(app, envelope.address, sequence_number=delivery.sequence_number)
+    await push(app, envelope.address, delivered=Delivered(delivery.sequence_number, envelope.id))
     after = await app.ledger.operation(envelope.address)
     if after is not None and _died_with(after.value, delivery):
         raise DeadLettered(_why(after.value))
@@ -67,7 +74,8 @@ async def _for_the_dead(
         case Verdict.ITS_OWN:
             raise DeadLettered(_why(stored.value))
         case Verdict.NOTICE:
-            bound = replace(stored.value, death=replace(death, sequence_number=delivery.sequence_number))
+            carried = replace(death, at=app.now(), sequence_number=delivery.sequence_number)
+            bound = replace(stored.value, death=carried)
             (stored,), _ = await app.ledger.commit(
                 envelope.address.customer, Changes([(Stored(bound, stored.etag), [])])
             )
@@ -77,7 +85,7 @@ async def _for_the_dead(
             return None
         case Verdict.RESUBMISSION:
             event = Event(app.now(), SYSTEM, "resubmitted", stored.value.status, "open", "re-sent with a standard tool")
-            return await reopen(app, stored, event, permission=None)
+            return await reopen(app, stored, event, permission=None, decided=False)
 
 
 def _died_with(operation: Operation, delivery: Delivery) -> bool:

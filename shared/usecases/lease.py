@@ -6,25 +6,38 @@ One pusher at a time per Autotask tenant. Nothing is sent unless the lease outli
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.operation import Reason
 from shared.storage.coordination import Lease
 from shared.usecases.app import App
 
 PUSHER = "autotask-pusher"
+_REQUESTS_AT_ONCE = 3  # per integration and endpoint (autotask reference 6)
 
 
 class LeaseLost(Exception):
     """Another pusher holds the lease now; nothing more may be sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why nothing more is sent under this lease, and until when; None leaves it to each operation's back-off."""
+
+    until: datetime | None
+    reason: Reason
+
+
 class Held:
-    """A held lease."""
+    """A held lease; `slots` bounds the requests at once, `stopped` ends the sending of all lines together."""
 
     def __init__(self, app: App, lease: Lease) -> None:
         self._app = app
         self._lease = lease
         self._renewing = asyncio.Lock()
+        self.slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+        self.stopped: Stopped | None = None
 
     @classmethod
     async def take(cls, app: App) -> Held | None:

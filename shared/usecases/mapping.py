@@ -35,6 +35,7 @@ from shared.storage.mappings import CustomerMapping, SubscriptionMapping, produc
 from shared.storage.rows import Stored, document, parse
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
+from shared.usecases.badges import open_operations
 from shared.usecases.dead_letters import read_line
 from shared.usecases.microsoft import known_of, settle_as
 from shared.usecases.rest import come_to_rest, look_again, send_again
@@ -66,32 +67,34 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
 
     Raises Refused with a code that says what does not qualify, NotFound, RetryLater, Misconfigured.
     """
-    reading = await app.partner_center.subscription(request.customer, request.subscription)
-    subscription = parse_subscription(request.customer, reading.raw)
     head = await app.ledger.head(request.customer, request.subscription)
     _refuse_while_open(request.customer, head.value)
+    reading = await app.partner_center.subscription(request.customer, request.subscription)
+    subscription = parse_subscription(request.customer, reading.raw)
     present = await app.mappings.subscription(request.customer, request.subscription)
     contract = await _contract(app, request)
     line, service = await _line(app, request, subscription)
-    await _refuse_taken_line(app, request, line)
+    same_line = present is not None and present.value.line == line
     policy = request.policy or (present.value.policy if present else Policy())
+    if present is not None and same_line and request.units is None and present.value.policy == policy:
+        return present.value
+    await _refuse_busy(app, request, line)
     mapping = SubscriptionMapping(
         customer=request.customer,
         subscription=request.subscription,
         contract=contract.id,
         line=line,
         service=service,
-        calendar=BillingCalendar(contract.start, PeriodType(contract.period_type or PeriodType.MONTHLY)),
+        calendar=BillingCalendar(contract.start, _period(contract)),
         policy=policy,
         since=app.business_date(reading.observed_at),
+        since_sequence=head.value.next_sequence,
         changed_at=app.now(),
         changed_by=request.caller,
-        former_lines=_former(present, line),
     )
-    same_line = present is not None and present.value.line == line
-    if same_line and request.units is None and present is not None and present.value.policy == policy:
-        return present.value
     adopt = await _adopts(app, request, contract.id, line, moved=present is not None and not same_line)
+    if await app.mappings.customer(request.customer) is None:
+        await map_customer(app, request.customer, contract.company_id, request.caller)
     return await _accept(app, mapping, adopt=adopt, present=present, subscription=subscription, head=head)
 
 
@@ -102,15 +105,10 @@ async def unmap_subscription(app: App, customer: str, subscription: str, caller:
         return None
     head = await app.ledger.head(customer, subscription)
     _refuse_while_open(customer, head.value)
-    line = await app.ledger.line(customer, present.value.line)
-    newer = await app.ledger.operations(customer, subscription, after=line.value.folded if line else 0)
-    if (line is not None and line.value.unsettled) or any(not stored.value.at_rest for stored in newer):
-        raise Refused("line_busy", "A push to this line is open or dead; settle or dismiss it first.", status=409)
-    change = MappingChange(None, None)
-    operation = _operation(
-        app, Address(customer, subscription, head.value.next_sequence), caller, change, (), head.value.known
-    )
-    return await _store_and_carry_out(app, operation, head)
+    await _refuse_unsettled(app, customer, subscription)
+    change = MappingChange(None, None, previous=document(present.value))
+    address = Address(customer, subscription, head.value.next_sequence)
+    return await _store_and_carry_out(app, _operation(app, address, caller, change, (), head.value.known), head)
 
 
 def _refuse_while_open(customer: str, head: Head) -> None:
@@ -121,13 +119,6 @@ def _refuse_while_open(customer: str, head: Head) -> None:
             status=409,
             operation=str(Address(customer, head.subscription, head.open_sequence)),
         )
-
-
-def _former(present: Stored[SubscriptionMapping] | None, line: int) -> tuple[int, ...]:
-    if present is None:
-        return ()
-    lines = (*present.value.former_lines, present.value.line)
-    return tuple(dict.fromkeys(number for number in lines if number != line))[-8:]
 
 
 async def _contract(app: App, request: MappingRequest) -> Contract:
@@ -150,9 +141,15 @@ async def _contract(app: App, request: MappingRequest) -> Contract:
             f"but the customer is mapped to company {known.company}.",
             status=409,
         )
-    if known is None:
-        await map_customer(app, request.customer, contract.company_id, request.caller)
     return contract
+
+
+def _period(contract: Contract) -> PeriodType:
+    try:
+        return PeriodType(contract.period_type or PeriodType.MONTHLY)
+    except ValueError:
+        sentence = f"Contract {contract.id} has the billing period {contract.period_type}, which is not known here."
+        raise Refused("contract_period_unknown", sentence, status=409) from None
 
 
 async def map_customer(app: App, customer: str, company: int, caller: str) -> CustomerMapping:
@@ -190,16 +187,27 @@ async def _line(app: App, request: MappingRequest, subscription: Subscription) -
     return await app.autotask.create_line(request.contract, service, f"csp:{request.subscription}"), service
 
 
-async def _refuse_taken_line(app: App, request: MappingRequest, line: int) -> None:
+async def _refuse_busy(app: App, request: MappingRequest, line: int) -> None:
+    """Refuse a line of somebody else, and any change while a push is open or dead that it would lose."""
     owner = await app.mappings.owner(line)
     if owner is not None and owner != (request.customer, request.subscription):
         raise Refused(
             "line_taken", f"Line {line} belongs to subscription {owner[1]} of customer {owner[0]}.", status=409
         )
-    ledger_line = await app.ledger.line(request.customer, line)
-    if ledger_line is not None and ledger_line.value.unsettled:
+    await _refuse_unsettled(app, request.customer, request.subscription)
+    former = await app.ledger.line(request.customer, line)
+    if former is not None and former.value.subscription != request.subscription:
+        await _refuse_unsettled(app, request.customer, former.value.subscription)
+
+
+async def _refuse_unsettled(app: App, customer: str, subscription: str) -> None:
+    unsettled = await open_operations(app, customer, subscription)
+    if unsettled:
         raise Refused(
-            "line_busy", f"Line {line} has a push that is open or dead; settle or dismiss it first.", status=409
+            "line_busy",
+            "A push of this line is open or dead; settle or dismiss it first.",
+            status=409,
+            operations=[str(operation.address) for operation in unsettled],
         )
 
 
@@ -231,7 +239,8 @@ async def _accept(
     if not adopt and units is not None:
         legs.append(Leg(mapping.line, mapping.contract, Target(units, day, day)))
     address = Address(mapping.customer, mapping.subscription, head.value.next_sequence)
-    change = MappingChange(mapping.line, mapping.contract, document(mapping), adopt)
+    previous = document(present.value) if present else ""
+    change = MappingChange(mapping.line, mapping.contract, document(mapping), previous, adopt)
     operation = _operation(app, address, mapping.changed_by, change, legs, known)
     return await _store_and_carry_out(app, operation, head)
 
@@ -265,63 +274,100 @@ async def _store_and_carry_out(app: App, operation: Operation, head: Stored[Head
     try:
         changes = Changes([(Stored(operation, None), [event])], head=Stored(changed, head.etag))
         (stored,), _ = await app.ledger.commit(address.customer, changes)
-        return (await carry_out_mapping(app, stored)).value
     except WriteConflict:
-        raise Refused(
-            "changed_meanwhile", "The subscription changed at the same moment; look again.", status=409
-        ) from None
+        sentence = "The subscription changed at the same moment; look again."
+        raise Refused("changed_meanwhile", sentence, status=409) from None
+    try:
+        done = await carry_out_mapping(app, stored)
+    except WriteConflict:  # its alarm was faster
+        done = await app.ledger.operation(address) or stored
+    leg = done.value.partner_center
+    if leg.status is PartnerStatus.REFUSED:
+        raise Refused(leg.code, leg.text, status=409, operation=str(address))
+    return done.value
 
 
 async def carry_out_mapping(app: App, stored: Stored[Operation]) -> Stored[Operation]:
     """Write the mapping rows and adopt the line's present units; safe to repeat, which the alarm does after a crash."""
     operation = stored.value
-    change, address = operation.mapping, operation.address
+    change = operation.mapping
     if change is None:
-        return await settle_as(app, stored, PartnerStatus.REFUSED, None, code="no_mapping", text="nothing to map")
+        return await _refused(app, stored, "no_mapping", "nothing to map")
     new = parse(SubscriptionMapping, change.document) if change.line is not None else None
     try:
-        await _assign(app, address, new)
-    except WriteConflict:
-        text = "The line was given to another subscription at the same moment."
-        stored = await settle_as(app, stored, PartnerStatus.REFUSED, None, code="line_taken", text=text)
-        await come_to_rest(app, stored)
-        raise Refused("line_taken", text, status=409) from None
-    if new is not None:
-        try:
-            await _adopt(app, operation, new)
-        except CspError:
-            return await look_again(app, stored, app.now() + app.times.backoff(operation.attempt))
-    stored = await settle_as(app, stored, PartnerStatus.NOT_NEEDED, operation.after if new is not None else None)
+        actual = await read_line(app, new.contract, new.line) if new is not None else None
+    except Refused as error:
+        await _go_back(app, operation, change)
+        return await _refused(app, stored, error.code, error.sentence)
+    except (CspError, ValueError) as error:
+        return await _later(app, stored, str(error))
+    if not await _assigned(app, operation.address, new):
+        return await _refused(app, stored, "line_taken", "The line was given to another subscription meanwhile.")
+    if new is not None and actual is not None:
+        await _adopt(app, operation, new, actual)
+    stored = await settle_as(app, stored, PartnerStatus.NOT_NEEDED)
     if stored.value.pushable:
         await send_again(app, stored)
-        return await app.ledger.operation(address) or stored
+        return await app.ledger.operation(operation.address) or stored
     await come_to_rest(app, stored)
     return stored
 
 
-async def _assign(app: App, address: Address, new: SubscriptionMapping | None) -> None:
+async def _refused(app: App, stored: Stored[Operation], code: str, text: str) -> Stored[Operation]:
+    stored = await settle_as(app, stored, PartnerStatus.REFUSED, code=code, text=text)
+    await come_to_rest(app, stored)
+    return stored
+
+
+async def _later(app: App, stored: Stored[Operation], why: str) -> Stored[Operation]:
+    """Autotask cannot be read now: try again with growing pauses, and give up clearly after a while."""
+    operation = stored.value
+    if app.now() > operation.requested_at + app.times.partner_give_up:
+        change = operation.mapping
+        if change is not None:
+            await _go_back(app, operation, change)
+        return await _refused(app, stored, "autotask_unavailable", f"The line could not be read in time: {why}")
+    leg = replace(operation.partner_center, attempts=operation.partner_center.attempts + 1)
+    moved = Stored(replace(operation, partner_center=leg), stored.etag)
+    return await look_again(app, moved, app.now() + app.times.backoff(leg.attempts))
+
+
+async def _assigned(app: App, address: Address, new: SubscriptionMapping | None) -> bool:
+    """Write the mapping rows; a repetition finds them written. False where the line is somebody else's."""
     present = await app.mappings.subscription(address.customer, address.subscription)
-    if present is not None and new is not None and present.value == new:
-        return
-    await app.mappings.assign(present, new)
+    if (present.value if present else None) == new:
+        return True
+    try:
+        await app.mappings.assign(present, new)
+    except WriteConflict:
+        present = await app.mappings.subscription(address.customer, address.subscription)
+        if (present.value if present else None) == new:
+            return True
+        owner = await app.mappings.owner(new.line) if new is not None else None
+        if owner is None or owner == (address.customer, address.subscription):
+            raise
+        return False
+    return True
 
 
-async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping) -> None:
+async def _go_back(app: App, operation: Operation, change: MappingChange) -> None:
+    """Take back the mapping rows of an operation that cannot be carried out, if they were written already."""
+    address = operation.address
+    present = await app.mappings.subscription(address.customer, address.subscription)
+    if present is not None and document(present.value) == change.document:
+        await app.mappings.assign(present, parse(SubscriptionMapping, change.previous) if change.previous else None)
+
+
+async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping, actual: Timeline) -> None:
     """The line row: what Autotask shows is taken as verified, and as desired until an operation is folded on top."""
     stored = await app.ledger.line(mapping.customer, mapping.line)
-    if (
-        stored is not None
-        and stored.value.folded >= operation.address.sequence - 1
-        and stored.value.subscription == mapping.subscription
-        and operation.legs
-    ):
-        return
-    actual: Timeline = await read_line(app, mapping.contract, mapping.line)
     pushes = any(leg.line == mapping.line for leg in operation.legs)
     folded = operation.address.sequence - 1 if pushes else operation.address.sequence
     key = LineKey(mapping.customer, mapping.subscription, mapping.contract, mapping.line)
     line = new_line(key, actual, folded=folded)
     if stored is not None and stored.value.subscription == mapping.subscription:
+        if stored.value.folded >= operation.address.sequence:
+            return  # an earlier attempt of this operation came as far, and the pusher has gone on from there
         kept = stored.value
         line = replace(line, suspects=kept.suspects, refused_dates=kept.refused_dates, last_effect=kept.last_effect)
     await app.ledger.commit(mapping.customer, Changes(line=Stored(line, stored.etag if stored else None)))

@@ -15,7 +15,7 @@ from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.converge import converge
 from shared.usecases.lease import Held, LeaseLost
-from shared.usecases.work import LineKey, load, wait
+from shared.usecases.work import Delivered, LineKey, load, wait
 
 MAX_LINES = 100
 _SCAN = 200
@@ -26,15 +26,15 @@ _ALONE_FROM = 2  # lines whose push was begun this often without an end are work
 class Drain:
     """What one push has looked at already, and the deliveries that it was called with."""
 
-    deliveries: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    deliveries: dict[Address, Delivered] = field(default_factory=dict)
     seen: set[Address] = field(default_factory=set)
 
 
-async def push(app: App, own: Address, *, sequence_number: int | None = None) -> bool:
+async def push(app: App, own: Address, *, delivered: Delivered | None = None) -> bool:
     """Push an operation's lines and everything else that is due. Says whether this call was the pusher."""
     drain = Drain()
-    if sequence_number is not None:
-        drain.deliveries[own.customer, own.subscription, own.sequence] = sequence_number
+    if delivered is not None:
+        drain.deliveries[own] = delivered
     worked = False
     batch = await _own(app, own)
     stop = await app.coordination.stopped_until("autotask")
@@ -48,7 +48,8 @@ async def push(app: App, own: Address, *, sequence_number: int | None = None) ->
             return worked  # the operation keeps its alarm, and the pusher at work comes to it
         worked = True
         try:
-            await _drain(app, held, drain, batch)
+            if not await _drain(app, held, drain, batch):
+                return worked
         except LeaseLost:
             return worked
         finally:
@@ -58,7 +59,8 @@ async def push(app: App, own: Address, *, sequence_number: int | None = None) ->
     return worked
 
 
-async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operation]]) -> None:
+async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operation]]) -> bool:
+    """Converge what is due until nothing is; False where Autotask wants to be left alone."""
     stop_at = app.now() + app.times.push_budget
     while batch and app.now() < stop_at:
         drain.seen.update(stored.value.address for stored in batch)
@@ -68,7 +70,11 @@ async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operatio
                 await converge(app, held, lines, drain.deliveries)
             except (RetryLater, Misconfigured) as error:
                 await _postpone(app, lines, error)
+                return False
+            if held.stopped is not None:
+                return False
         batch = await _due(app, drain)
+    return True
 
 
 async def _own(app: App, own: Address) -> list[Stored[Operation]]:
@@ -97,18 +103,34 @@ def _due_now(app: App, operation: Operation) -> bool:
 
 
 def _groups(batch: Iterable[Stored[Operation]]) -> list[list[LineKey]]:
-    """The lines to converge: together, but those that were begun in vain before each by itself."""
-    together: dict[LineKey, None] = {}
+    """The lines to converge: together, but those that were begun in vain before each by itself.
+
+    Two lines of one subscription share its operations' rows and are never worked on side by side.
+    """
+    together: list[dict[tuple[str, str], LineKey]] = [{}]
     alone: dict[LineKey, None] = {}
     for stored in batch:
         address = stored.value.address
         for leg in stored.value.legs:
             if leg.status in PUSHABLE:
                 key = LineKey(address.customer, address.subscription, leg.contract, leg.line)
-                (alone if leg.started >= _ALONE_FROM else together)[key] = None
-    lines = [key for key in together if key not in alone]
-    groups = [lines[start : start + MAX_LINES] for start in range(0, len(lines), MAX_LINES)]
-    return [*groups, *([key] for key in alone)]
+                if leg.started >= _ALONE_FROM:
+                    alone[key] = None
+                else:
+                    _put(together, key)
+    groups = [[key for key in group.values() if key not in alone] for group in together]
+    return [*(group for group in groups if group), *([key] for key in alone)]
+
+
+def _put(groups: list[dict[tuple[str, str], LineKey]], key: LineKey) -> None:
+    owner = (key.customer, key.subscription)
+    for group in groups:
+        if group.get(owner) == key:
+            return
+        if owner not in group and len(group) < MAX_LINES:
+            group[owner] = key
+            return
+    groups.append({owner: key})
 
 
 async def _postpone(app: App, lines: Iterable[LineKey], error: RetryLater | Misconfigured) -> None:

@@ -45,8 +45,8 @@ async def send_again(app: App, stored: Stored[Operation]) -> None:
 async def send_notice(app: App, stored: Stored[Operation]) -> None:
     """Send the message that carries a dead operation into the dead-letter queue."""
     operation = stored.value
-    if operation.death is not None and operation.death.notice is not None:
-        await _send(app, operation.death.notice, operation)
+    if operation.death is not None:
+        await _send(app, operation.death.message, operation)
 
 
 def notice_of(operation: Operation) -> str:

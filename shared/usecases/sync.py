@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import CspError, Malformed, Misconfigured, NotFound
+from shared.domain.errors import CspError, Malformed, Misconfigured, NotFound, VendorError
 from shared.domain.operation import (
     Address,
     Event,
@@ -147,7 +147,7 @@ async def detect(app: App, head: Stored[Head], snapshot: Subscription, observed_
 def _may_be_late(app: App, head: Head, seen: Known) -> bool:
     """A reading that shows the state before our last write, soon after it, is more likely late than a change."""
     fresh = head.written_at is not None and app.now() < head.written_at + app.times.partner_settle
-    return fresh and seen == head.previous
+    return fresh and seen in head.previous
 
 
 def _cause(before: Known, after: Known) -> str:
@@ -200,6 +200,10 @@ async def sync_all(app: App) -> SyncRun:
                 part = await sync_customer(app, item.id)
                 await app.views.put_customer(CustomerView(item.id, item.name, item.domain, app.now()))
             except NotFound as error:
+                run.failed += 1
+                log.warning("customer %s cannot be synced: %s", item.id, error)
+                return
+            except VendorError as error:  # this customer's refusal, not our credentials
                 run.failed += 1
                 log.warning("customer %s cannot be synced: %s", item.id, error)
                 return

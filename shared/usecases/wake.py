@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.errors import CspError
@@ -51,9 +52,13 @@ async def wake(app: App) -> Counter[str]:
     """Look at everything that is due. Says how often each need was met; one failure does not stop the others."""
     counts: Counter[str] = Counter()
     gate = asyncio.Semaphore(_AT_ONCE)
+    stop_at = app.now() + app.times.wake_budget
 
     async def one(alarm: Alarm) -> None:
         async with gate:
+            if app.now() > stop_at:
+                counts["left"] += 1  # the next run takes it first
+                return
             try:
                 counts[await handle(app, alarm)] += 1
             except WriteConflict:
@@ -61,10 +66,17 @@ async def wake(app: App) -> Counter[str]:
             except CspError as error:
                 counts["failed"] += 1
                 log.warning("alarm of %s: %s", alarm.address, error)
+            except Exception:
+                counts["failed"] += 1  # one operation that cannot be handled must not keep the others from waking
+                log.exception("alarm of %s", alarm.address)
 
-    for shard in keys.ALARM_SHARDS:
-        await asyncio.gather(*(one(alarm) for alarm in await app.alarms.due(shard, app.now(), limit=_PER_SHARD)))
+    shards = await asyncio.gather(*(app.alarms.due(shard, app.now(), limit=_PER_SHARD) for shard in keys.ALARM_SHARDS))
+    await asyncio.gather(*(one(alarm) for alarm in sorted((a for found in shards for a in found), key=_oldest)))
     return counts
+
+
+def _oldest(alarm: Alarm) -> datetime:
+    return alarm.due
 
 
 async def handle(app: App, alarm: Alarm) -> str:

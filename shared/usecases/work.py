@@ -6,7 +6,7 @@ means that somebody else looked at the same line, and the operation's alarm brin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -45,9 +45,17 @@ class LineKey:
     line: int
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The delivery that brought an operation: the broker's sequence number and the message's id."""
+
+    sequence_number: int
+    message: str
+
+
 @dataclass(slots=True)
 class Work:
-    """A line being converged. `deliveries` maps an operation to the broker's sequence number that brought it."""
+    """A line being converged, and the deliveries that brought its operations."""
 
     key: LineKey
     line: Stored[Line]
@@ -55,7 +63,7 @@ class Work:
     actual: Timeline = _NO_READING
     window: Window = _EVER
     posted: tuple[tuple[date, date], ...] = ()
-    deliveries: dict[Address, int] = field(default_factory=dict)
+    deliveries: Mapping[Address, Delivered] = field(default_factory=dict)
 
     @property
     def legs(self) -> list[Leg]:
@@ -206,18 +214,43 @@ async def die(
             return leg
         return replace(leg.to(LegStatus.DEAD), started=0, retry_at=None, reason=reason, drift=drift)
 
-    def buried(operation: Operation) -> Operation:
-        if not operation.dead or operation.death is not None:
-            return operation
-        sequence = work.deliveries.get(operation.address)
-        notice = None if sequence is not None else notice_of(operation)
-        return replace(operation, death=Death(now, sequence, notice))
+    def finish(operation: Operation) -> Operation:
+        return buried(operation, now, work.deliveries.get(operation.address))
 
-    await _store(app, work, dead, "dead", line=line, why=reason.sentence, finish=buried)
+    await _store(app, work, dead, "dead", line=line, why=reason.sentence, finish=finish)
     for stored in work.operations:
         await come_to_rest(app, stored)
         if stored.value.needs_notice:
             await send_notice(app, stored)
+
+
+def buried(operation: Operation, now: datetime, delivered: Delivered | None) -> Operation:
+    """A dead operation with the message that shall carry it into the dead-letter queue: its delivery, or a notice."""
+    if not operation.dead or operation.death is not None:
+        return operation
+    if delivered is not None:
+        return replace(operation, death=Death(now, delivered.message, delivered.sequence_number))
+    return replace(operation, death=Death(now, notice_of(operation)))
+
+
+async def bury_orphans(app: App, key: LineKey) -> None:
+    """End open legs on a line that the ledger does not hold for their subscription: only a person can help them."""
+    reason = Reason(
+        "line_not_in_ledger",
+        f"The ledger does not hold line {key.line} for this subscription any more, so this change was not billed.",
+        "Compare the line with the subscription in Autotask, correct it by hand, then dismiss.",
+    )
+    for stored in await app.ledger.operations(key.customer, key.subscription):
+        before = stored.value
+        legs = [leg for leg in before.legs if leg.line == key.line and leg.status in PUSHABLE]
+        if not legs or not before.took_effect:
+            continue
+        after = before.with_leg(replace(legs[0].to(LegStatus.DEAD), started=0, retry_at=None, reason=reason))
+        after = buried(after, app.now(), None)
+        event = Event(app.now(), SYSTEM, "dead", before.status, after.status, reason.sentence)
+        (moved,), _ = await app.ledger.commit(key.customer, Changes([(Stored(after, stored.etag), [event])]))
+        await come_to_rest(app, moved)
+        await send_notice(app, moved)
 
 
 async def _store(

@@ -1,0 +1,131 @@
+"""Send the adjustments of one line's plan, each with its intent stored before it (design 2, "Intent before POST").
+
+`shared.usecases.converge` plans before and reads back after. Three requests at once are all that the tenant allows;
+the first throttle or refusal of our credentials ends the sending of every line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.line import Intent, IntentState
+from shared.domain.operation import Reason
+from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
+from shared.domain.planning import Adjustment, Shortfall, apply
+from shared.domain.timeline import Timeline
+from shared.usecases.app import App
+from shared.usecases.lease import Held, Stopped
+from shared.usecases.work import Work, save_line, wait
+
+DATE_REFUSALS = frozenset({"duplicate", "posted", "window"})
+
+
+@dataclass(slots=True)
+class Posted:
+    """What happened to a line's adjustments: the timeline they should lead to, and what was refused of them."""
+
+    work: Work
+    expected: Timeline
+    shortfalls: tuple[Shortfall, ...] = ()
+    alternative: Timeline | None = None  # what a refused adjustment would have led to, had it been executed
+    refusal: AdjustmentRefused | None = None
+    maybe_ours: bool = False  # the refused date may be taken by a lost attempt of ours
+
+
+async def send(
+    app: App, held: Held, work: Work, adjustments: Sequence[Adjustment], shortfalls: tuple[Shortfall, ...]
+) -> Posted | None:
+    """Send the adjustments one after the other; None where the line is put to sleep. Raises WriteConflict, LeaseLost.
+
+    After a refused increase no decrease is sent: alone it would bill less than was billed and less than is wanted.
+    """
+    posted = Posted(work, work.actual, shortfalls)
+    increase_refused = False
+    for adjustment in adjustments:
+        if increase_refused and adjustment.change < 0:
+            break
+        async with held.slots:
+            if held.stopped is not None:
+                await pause(app, work, held.stopped.until, held.stopped.reason)
+                return None
+            outcome = await _post(app, held, posted, adjustment)
+        match outcome:
+            case Accepted():
+                continue
+            case AdjustmentRefused():
+                increase_refused = increase_refused or adjustment.change > 0
+                if posted.maybe_ours or outcome.kind not in DATE_REFUSALS:
+                    break
+            case Unsent(reason):
+                held.stopped = Stopped(None, Reason("autotask_unavailable", reason))
+                await pause(app, work, None, held.stopped.reason)
+                return None
+            case AdjustUnknown(reason, retry_after):
+                if retry_after is not None:
+                    held.stopped = Stopped(app.now() + retry_after, Reason("autotask_stopped", reason))
+                    await app.coordination.stop("autotask", app.now() + retry_after, reason)
+                until = (work.line.value.last_effect or app.now()) + app.times.settle
+                await pause(app, work, until, Reason("settling", reason))
+                return None
+    return posted
+
+
+async def _post(app: App, held: Held, posted: Posted, adjustment: Adjustment) -> AdjustOutcome:
+    """Store the intent, send the adjustment, store what a clear answer says."""
+    work = posted.work
+    deadline = app.now() + app.times.autotask_timeout
+    await held.outlive(deadline)
+    after = apply(posted.expected, [adjustment])
+    intent = Intent(adjustment, posted.expected, after, deadline, IntentState.SENDING, work.sequences)
+    earlier = work.line.value.intent
+    await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
+    outcome = await app.autotask.adjust(
+        contract=work.key.contract,
+        line=work.key.line,
+        change=adjustment.change,
+        effective=adjustment.date,
+        deadline=deadline,
+    )
+    match outcome:
+        case Accepted():  # stored at once: after a success it is never sent again, only verified
+            posted.expected = after
+            await save_line(app, work, replace(work.line.value, intent=replace(intent, state=IntentState.ACCEPTED)))
+        case AdjustmentRefused():
+            _keep(work, earlier)
+            posted.alternative, posted.refusal = after, outcome
+            posted.maybe_ours = outcome.kind == "duplicate" and _lost_attempt_on(work, adjustment)
+            if not posted.maybe_ours:
+                _learn(work, adjustment, outcome)
+        case Unsent():
+            _keep(work, earlier)
+    return outcome
+
+
+def _keep(work: Work, intent: Intent | None) -> None:
+    work.line = replace(work.line, value=replace(work.line.value, intent=intent))
+
+
+async def pause(app: App, work: Work, until: datetime | None, reason: Reason) -> None:
+    """Store the line as it is known and put its operations to sleep."""
+    await save_line(app, work, work.line.value)
+    await wait(app, work, until, reason)
+
+
+def _lost_attempt_on(work: Work, adjustment: Adjustment) -> bool:
+    """Whether a date that Autotask calls taken shows nothing, and an attempt of ours was given up for lost on it."""
+    shown = any(step.date == adjustment.date for step in work.actual.steps)
+    return not shown and any(suspect.date == adjustment.date for suspect in work.line.value.suspects)
+
+
+def _learn(work: Work, adjustment: Adjustment, refusal: AdjustmentRefused) -> None:
+    """A date that Autotask refused is not tried again for this line; a posted period with all its days."""
+    if refusal.kind not in DATE_REFUSALS:
+        return
+    dates = {adjustment.date}
+    for start, end in work.posted:
+        if refusal.kind == "posted" and start <= adjustment.date <= end:
+            dates |= {start + timedelta(days=day) for day in range((end - start).days + 1)}
+    line = work.line.value
+    work.line = replace(work.line, value=replace(line, refused_dates=tuple(sorted({*line.refused_dates, *dates}))))
