@@ -13,9 +13,21 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from shared.domain.contract import Company, Contract, ContractLine, Service, Threshold
-    from shared.domain.outcomes import AdjustOutcome, ChangeOutcome, Listing, Reading
+    from shared.domain.migration import Migration, MigrationOption, MigrationRequest, MigrationSchedule, ScheduleRequest
+    from shared.domain.outcomes import (
+        AdjustOutcome,
+        CancelScheduleOutcome,
+        ChangeOutcome,
+        Listing,
+        MigrationOutcome,
+        Reading,
+        ScheduleOutcome,
+        TransitionOutcome,
+        UpgradeOutcome,
+    )
     from shared.domain.subscription import CustomerItem
     from shared.domain.timeline import UnitsRow
+    from shared.domain.upgrade import Transition, TransitionOption, TransitionRequest, UpgradeOption
 
 
 class PartnerCenterPort(Protocol):
@@ -41,6 +53,104 @@ class PartnerCenterPort(Protocol):
         self, customer: str, subscription: str, body: dict[str, Any], *, request_id: str, deadline: datetime
     ) -> ChangeOutcome:
         """PATCH the whole raw resource; nothing is sent after the deadline, nothing is repeated."""
+        ...
+
+
+class TransitionsPort(Protocol):
+    """Upgrades at Microsoft Partner Center.
+
+    The reads also raise `Refused` where the subscription itself rules the question out, as a legacy one transitions.
+    """
+
+    async def transition_options(
+        self, customer: str, subscription: str, *, scheduled: bool
+    ) -> tuple[TransitionOption, ...]:
+        """What a subscription can become, now or at its renewal; ineligible targets with their reasons."""
+        ...
+
+    async def transition(
+        self, customer: str, subscription: str, request: TransitionRequest, *, request_id: str, deadline: datetime
+    ) -> TransitionOutcome:
+        """Start a transition; nothing is sent after the deadline, nothing is repeated."""
+        ...
+
+    async def transitions(
+        self, customer: str, subscription: str, *, operation: str | None = None
+    ) -> tuple[Transition, ...]:
+        """The transitions of a subscription, all of them or that of one operation id."""
+        ...
+
+    async def upgrade_options(self, customer: str, subscription: str) -> tuple[UpgradeOption, ...]:
+        """What a legacy subscription can be upgraded to."""
+        ...
+
+    async def upgrade(
+        self, customer: str, subscription: str, option: UpgradeOption, *, request_id: str, deadline: datetime
+    ) -> UpgradeOutcome:
+        """Upgrade a legacy subscription, all seats; nothing is sent after the deadline, nothing is repeated."""
+        ...
+
+
+class MigrationsPort(Protocol):
+    """Migration of legacy subscriptions at Microsoft Partner Center."""
+
+    async def validate_migration(self, customer: str, request: MigrationRequest) -> MigrationOption:
+        """Whether a subscription can be migrated like that; changes nothing."""
+        ...
+
+    async def migrate(
+        self, customer: str, request: MigrationRequest, *, request_id: str, deadline: datetime
+    ) -> MigrationOutcome:
+        """Start a migration; nothing is sent after the deadline, nothing is repeated."""
+        ...
+
+    async def migration(self, customer: str, id: str) -> Migration:  # noqa: A002 - an identifier is called id throughout
+        """One migration; NotFound "migration" for an unknown one."""
+        ...
+
+    async def migrations(
+        self, customer: str, *, subscription: str | None = None, external_reference: str | None = None
+    ) -> tuple[Migration, ...]:
+        """All migrations of a customer, of one subscription, or with one reference of ours."""
+        ...
+
+    async def schedule_migration(
+        self, customer: str, request: ScheduleRequest, *, request_id: str, deadline: datetime
+    ) -> ScheduleOutcome:
+        """Have Microsoft migrate at a date or at the renewal."""
+        ...
+
+    async def migration_schedules(
+        self, customer: str, *, subscription: str | None = None, external_reference: str | None = None
+    ) -> tuple[MigrationSchedule, ...]:
+        """All schedules of a customer, of one subscription, or with one reference of ours; cancelled ones too."""
+        ...
+
+    async def change_migration_schedule(
+        self,
+        customer: str,
+        id: str,  # noqa: A002 - an identifier is called id throughout
+        request: ScheduleRequest,
+        *,
+        request_id: str,
+        deadline: datetime,
+    ) -> ScheduleOutcome:
+        """Replace what a schedule says; its subscription cannot change."""
+        ...
+
+    async def cancel_migration_schedule(
+        self,
+        customer: str,
+        id: str,  # noqa: A002 - an identifier is called id throughout
+        *,
+        request_id: str,
+        deadline: datetime,
+    ) -> CancelScheduleOutcome:
+        """Keep a schedule from starting its migration."""
+        ...
+
+    async def add_ons(self, customer: str, subscription: str) -> Listing:
+        """The add-ons of a legacy base, raw; not those of its add-ons."""
         ...
 
 

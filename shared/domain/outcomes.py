@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from shared.domain.migration import Migration, MigrationSchedule
+from shared.domain.upgrade import Transition, UpgradeResult
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -78,6 +81,61 @@ class Unknown:
 
 
 ChangeOutcome = Applied | Working | ChangeRefused | Busy | Unreached | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Partner Center took the transition; it takes minutes to hours, and its events say how it goes."""
+
+    transition: Transition
+
+
+TransitionOutcome = Started | ChangeRefused | Busy | Unreached | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeDone:
+    """The legacy upgrade is carried out; licences that did not follow are counted in the result."""
+
+    result: UpgradeResult
+
+
+UpgradeOutcome = UpgradeDone | ChangeRefused | Busy | Unreached | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStarted:
+    """Partner Center took the migration; it takes up to 72 hours."""
+
+    migration: Migration
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyMigrating:
+    """A migration of this subscription is being processed, ours or another's: find it by query."""
+
+    text: str
+
+
+MigrationOutcome = MigrationStarted | AlreadyMigrating | ChangeRefused | Busy | Unreached | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """The schedule as it stands now."""
+
+    schedule: MigrationSchedule
+
+
+ScheduleOutcome = Scheduled | AlreadyMigrating | ChangeRefused | Busy | Unreached | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCancelled:
+    """The schedule will not start a migration any more."""
+
+
+CancelScheduleOutcome = ScheduleCancelled | ChangeRefused | Busy | Unreached | Unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.domain.errors import CspError, Misconfigured, NotFound, RetryLater, VendorError
 from shared.domain.outcomes import Applied, Busy, ChangeOutcome, ChangeRefused, Unknown, Working
+from shared.domain.vendor_codes import Category, Explanation, explain
 
 THROTTLED_DEFAULT = timedelta(seconds=60)
 PENDING = timedelta(minutes=2)
@@ -26,6 +27,7 @@ _BUSY_AFTER = {
     "800082": PENDING,
     "900278": timedelta(hours=24),
 }
+_NOT_READY = {"900261"}  # a refusal by its status, but the target of the transition only needs time
 _NEVER_HEALS = {"900420", "900421"}  # token audience not supported; MFA claim missing
 _TEXT_KEPT = 500
 
@@ -86,27 +88,49 @@ def change_outcome(
 
     Anything that does not clearly say done, working, busy or refused is `Unknown`.
     """
-    fault = parse_fault(body)
-    named = f"status {status}" + (f", code {fault.code}" if fault.code else "")
     if status == 202:
         return Working(location)
     if 200 <= status < 300:
         raw = _resource(body)
         return Unknown("success, but without a readable subscription") if raw is None else Applied(raw, observed_at)
+    return not_done(status, body, retry_after=retry_after)
+
+
+def not_done(status: int, body: bytes, *, retry_after: timedelta | None = None) -> ChangeRefused | Busy | Unknown:
+    """What the answer to any write means that is not a success."""
+    fault = parse_fault(body)
+    named = f"status {status}" + (f", code {fault.code}" if fault.code else "")
     if status == 429:
         return Busy(fault.code or "429", fault.text, throttle_pause(body, retry_after))
     if status == 409 and (fault.code in _BUSY_AFTER or not fault.code):
         return Busy(fault.code or "409", fault.text, retry_after or _BUSY_AFTER.get(fault.code, PENDING))
+    if fault.code in _NOT_READY and 400 <= status < 500:
+        return Busy(fault.code, fault.text, retry_after or PENDING)
     if status == 408 or not 400 <= status < 500:
         return Unknown(f"Partner Center answered with {named}")
     return ChangeRefused(status, fault.code, fault.text)
 
 
-def _resource(body: bytes) -> dict[str, Any] | None:
+def ruled_out(status: int, body: bytes) -> Explanation | None:
+    """Why Partner Center refuses a read because of what was asked for, not because of who asks; None for any other.
+
+    Only codes that are known to mean that: a legacy subscription where it wants new commerce, a state that forbids it.
+    """
+    fault = parse_fault(body)
+    why = explain(status, fault.code, fault.text)
+    return why if 400 <= status < 500 and why.known and why.category is not Category.MISCONFIGURED else None
+
+
+def json_of(body: bytes) -> Any:
+    """The JSON in a body, None where there is none."""
     try:
-        parsed = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def _resource(body: bytes) -> dict[str, Any] | None:
+    parsed = json_of(body)
     return parsed if isinstance(parsed, dict) and isinstance(parsed.get("id"), str) and "status" in parsed else None
 
 

@@ -138,7 +138,7 @@ def _refundable(value: object) -> tuple[SeatBatch, ...] | None:
 
 
 def _batch(item: dict[str, Any]) -> SeatBatch | None:
-    quantity, until = _whole(item.get("quantity")), moment(item.get("allowedUntilDateTime"))
+    quantity, until = whole(item.get("quantity")), moment(item.get("allowedUntilDateTime"))
     return None if quantity is None or quantity <= 0 or until is None else SeatBatch(quantity, until)
 
 
@@ -157,13 +157,14 @@ def _id(raw: dict[str, Any]) -> str:
 
 
 def _quantity(raw: dict[str, Any]) -> int:
-    quantity = _whole(raw.get("quantity"))
+    quantity = whole(raw.get("quantity"))
     if quantity is None or quantity < 0:
         raise Malformed(f"subscription {_id(raw)} has no readable quantity")
     return quantity
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
+    """A whole number written as integer, float or digits; None where it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):

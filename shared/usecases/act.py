@@ -24,7 +24,7 @@ from shared.domain.operation import (
     PartnerLeg,
     PartnerStatus,
 )
-from shared.domain.outcomes import Busy, Reading, Unknown, Unreached
+from shared.domain.outcomes import Applied, Busy, Reading, Unknown, Unreached
 from shared.domain.subscription import Subscription
 from shared.partner_center.wire import parse_subscription
 from shared.storage import keys
@@ -34,7 +34,7 @@ from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.microsoft import call, known_of
-from shared.usecases.rest import come_to_rest, hand_over
+from shared.usecases.rest import come_to_rest, send
 from shared.usecases.snapshots import keep_snapshot
 
 
@@ -246,9 +246,10 @@ async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) ->
         return Done(operation, retry_after=outcome.after)
     if not operation.settled_at_microsoft:
         return Done(operation, retry_after=app.times.partner_settle)
-    await keep_snapshot(app, operation.address.customer, operation.address.subscription)
+    if isinstance(outcome, Applied):
+        await keep_snapshot(app, operation, Reading(outcome.raw, outcome.observed_at))
     if operation.pushable:
-        await hand_over(app, stored)
+        await send(app, operation)
     else:
         await come_to_rest(app, stored)
     _repeat_refusal(operation)

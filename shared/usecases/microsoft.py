@@ -147,7 +147,7 @@ async def settle(app: App, stored: Stored[Operation]) -> None:
     known = known_of(subscription)
     if operation.intention.holds(known):
         # Whatever else the reading shows is somebody else's change: the next sync has to find it beside ours
-        await _end(app, await settle_as(app, stored, PartnerStatus.APPLIED))
+        await _end(app, await settle_as(app, stored, PartnerStatus.APPLIED), reading)
     elif operation.partner_center.status is PartnerStatus.WORKING:
         await _keep_polling(app, stored)
     elif app.now() < quiet_until:
@@ -205,16 +205,18 @@ async def _repeat(app: App, stored: Stored[Operation], reading: Reading, subscri
     stored = await look_again(
         app, Stored(replace(operation, partner_center=leg), stored.etag), app.now() + app.times.outbox
     )
-    stored, _ = await call(app, stored, reading)
+    stored, outcome = await call(app, stored, reading)
     if stored.value.settled_at_microsoft:
-        await _end(app, stored)
+        seen = Reading(outcome.raw, outcome.observed_at) if isinstance(outcome, Applied) else None
+        await _end(app, stored, seen)
 
 
 _ACTIONS = {Kind.SUSPEND, Kind.REACTIVATE, Kind.CHANGE_QUANTITY, Kind.CANCEL}
 
 
-async def _end(app: App, stored: Stored[Operation]) -> None:
-    await keep_snapshot(app, stored.value.address.customer, stored.value.address.subscription)
+async def _end(app: App, stored: Stored[Operation], reading: Reading | None = None) -> None:
+    if reading is not None:
+        await keep_snapshot(app, stored.value, reading)
     if stored.value.pushable:
         await send_again(app, stored)
     else:

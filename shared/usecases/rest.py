@@ -23,10 +23,13 @@ _SLOWEST_RESEND = 6  # doublings of the outbox time between two messages for the
 
 async def hand_over(app: App, stored: Stored[Operation]) -> None:
     """Send the pointer message of an operation; where the queue is away, its alarm sends it later."""
-    operation = stored.value
-    identifier = message_id(operation.address, operation.attempt)
-    await refresh_badge(app, operation.address.customer, operation.address.subscription)
-    await _send(app, identifier, operation)
+    await refresh_badge(app, stored.value.address.customer, stored.value.address.subscription)
+    await send(app, stored.value)
+
+
+async def send(app: App, operation: Operation) -> None:
+    """Send the pointer message of an operation's present attempt."""
+    await _send(app, message_id(operation.address, operation.attempt), operation)
 
 
 async def send_again(app: App, stored: Stored[Operation]) -> None:
@@ -39,7 +42,7 @@ async def send_again(app: App, stored: Stored[Operation]) -> None:
         app.now() + min(wait, max(app.times.retry_max, app.times.outbox)),
         ready=app.now(),
     )
-    await _send(app, message_id(operation.address, operation.attempt), operation)
+    await send(app, operation)
 
 
 async def send_notice(app: App, stored: Stored[Operation]) -> None:

@@ -82,8 +82,8 @@ def rules_table() -> str:
                 lines.append(f"| {family.value} | {state.value} | open | {rows[True]} |")
                 lines.append(f"| {family.value} | {state.value} | closed | {rows[False]} |")
     trial = example(Family.NCE_LICENSE, State.ACTIVE, window_open=True, is_trial=True)
-    cells = " | ".join(word(decide(action, trial, NOW, seats)) for _, action, seats in ASKED)
-    lines.append(f"| nce_license (trial) | active | any | {cells} |")
+    trial_cells = " | ".join(word(decide(action, trial, NOW, seats)) for _, action, seats in ASKED)
+    lines.append(f"| nce_license (trial) | active | any | {trial_cells} |")
     return "\n".join(lines)
 
 
@@ -108,6 +108,6 @@ def expected() -> dict[Path, str]:
     texts: dict[Path, str] = {}
     for (file, name), make in PARTS.items():
         path = DOCS / file
-        text = texts.get(path) or path.read_text(encoding="utf-8")
-        texts[path] = with_part(text, name, make())
+        present = texts.get(path) or path.read_text(encoding="utf-8")
+        texts[path] = with_part(present, name, make())
     return texts
