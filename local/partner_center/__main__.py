@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING
 
 from local.partner_center.access import Access
 from local.partner_center.account import Account
+from local.partner_center.action_control import ActionControl
 from local.partner_center.api import PartnerCenterApi
 from local.partner_center.control import StateControl
 from local.partner_center.customers import Customers
 from local.partner_center.errors import gateway_fault_body
+from local.partner_center.migration_endpoints import MigrationEndpoints
+from local.partner_center.migration_schedules import MigrationSchedules
+from local.partner_center.migrations import Migrations
 from local.partner_center.seed import CUSTOMERS, seeded_subscriptions
+from local.partner_center.supporting import SupportingEndpoints
 from local.partner_center.switches import SWITCHES
+from local.partner_center.transition_endpoints import TransitionEndpoints
+from local.partner_center.transitions import Transitions
 from local.simulation.app import simulator_app
 from local.simulation.clock import SimulatedClock
 from local.simulation.faults import Faults
@@ -40,8 +47,16 @@ def partner_center_app(entra_url: str, ca_file: Path, *, seed_customers: int, pe
         now=clock.now,
         switches=switches,
     )
-    api = PartnerCenterApi(account, Access(entra_url, ca_file), switches)
-    control = StateControl(account, api)
+    transitions, migrations = Transitions(account), Migrations(account)
+    schedules = MigrationSchedules(account, migrations)
+    further = (
+        SupportingEndpoints(account).endpoints()
+        | TransitionEndpoints(account, transitions).endpoints()
+        | MigrationEndpoints(account, migrations, schedules).endpoints()
+    )
+    api = PartnerCenterApi(account, Access(entra_url, ca_file), switches, further)
+    actions = ActionControl(account, transitions, migrations, schedules)
+    control = StateControl(account, api, actions)
     return simulator_app(
         routes=api.routes(),
         clock=clock,
@@ -49,7 +64,7 @@ def partner_center_app(entra_url: str, ca_file: Path, *, seed_customers: int, pe
         log=RequestsLog(),
         switches=switches,
         state=control.state,
-        state_routes=control.routes(),
+        state_routes=[*control.routes(), *actions.routes()],
         fault_body=gateway_fault_body,
     )
 

@@ -31,11 +31,12 @@ REFETCH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Caller:
-    """A verified caller: its tenant (throttled by it) and who audit records name."""
+    """A verified caller: its tenant (throttled by it), who audit records name, and whether a user signed in."""
 
     tenant: str
     actor: Actor
     expires: float
+    delegated: bool
 
 
 class Access:
@@ -85,7 +86,7 @@ class Access:
             raise ApiError(401, 900421, "MFA is required for app and user calls; the claim is missing in the token.")
         user = str(claims.get("upn", ""))
         application = str(claims.get("app_displayname") or claims.get("appid", ""))
-        return Caller(str(claims["tid"]), Actor(user, application), float(claims["exp"]))
+        return Caller(str(claims["tid"]), Actor(user, application), float(claims["exp"]), "scp" in claims)
 
     async def _key(self, key_id: str) -> jwt.PyJWK:
         async with self._fetching:

@@ -1,17 +1,17 @@
 """The partner's account: customers, their subscriptions, changes that are still under way, and the audit records.
 
 Generated subscriptions are made when somebody reads them and kept only once they were written. Time catches up with a
-subscription when it is looked at. The rules are `patch`'s and `lifecycle`'s; HTTP is `api`'s.
+subscription when it is looked at. The rules are `patch`'s and `lifecycle`'s, upgrades `transitions`'
+and `upgrades`', migrations `migrations`'; HTTP is `api`'s.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from local.partner_center.agenda import Agenda
 from local.partner_center.audit import Actor, AuditRecord, summary
 from local.partner_center.errors import ApiError
 from local.partner_center.lifecycle import live_until
@@ -21,23 +21,12 @@ from local.partner_center.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from local.partner_center.customers import Customer, Customers
     from local.simulation.switches import Switches
 
 Outcome = Literal["applied", "lost"]
-
-
-@dataclass(order=True)
-class Underway:
-    """A change that was answered with 202; ordered by when it takes effect."""
-
-    due: datetime
-    number: int
-    subscription: Subscription = field(compare=False)
-    change: Change = field(compare=False)
-    actor: Actor = field(compare=False)
-    outcome: Outcome = field(compare=False)
 
 
 class Account:
@@ -58,9 +47,8 @@ class Account:
         self.started = now()
         self.per_generated_customer = per_generated_customer
         self.audit: list[AuditRecord] = []
+        self.agenda = Agenda()
         self._kept: dict[str, dict[str, Subscription]] = {}
-        self._underway: list[Underway] = []
-        self._numbers = itertools.count(1)
         for subscription in seeded:
             self.keep(subscription)
 
@@ -76,8 +64,8 @@ class Account:
             raise ApiError(404, 60003, "Tenant not found.")
         raise ApiError(403, 20002, f"The partner has no commerce relationship with the customer ID {customer_id}.")
 
-    def subscriptions(self, customer: Customer) -> list[Subscription]:
-        """All subscriptions of a customer, as they are now."""
+    def subscriptions(self, customer: Customer, moment: datetime | None = None) -> list[Subscription]:
+        """All subscriptions of a customer, as they are now, or at an earlier moment that is being lived through."""
         kept = self._kept.get(customer.id, {})
         found: list[Subscription] = []
         if customer.number is not None:
@@ -87,7 +75,7 @@ class Account:
         known = {subscription.key for subscription in found}
         found += [subscription for key, subscription in kept.items() if key not in known]
         for subscription in found:
-            self._catch_up(subscription, self.now())
+            self.catch_up(subscription, moment or self.now())
         return found
 
     def subscription(self, customer: Customer, subscription_id: str) -> Subscription:
@@ -103,7 +91,7 @@ class Account:
             if number is None or not 1 <= number <= self.per_generated_customer:
                 raise ApiError(404, 20003, f"Subscription {subscription_id} was not found.")
             found = generated_subscription(self.started, customer, number)
-        self._catch_up(found, self.now())
+        self.catch_up(found, self.now())
         return found
 
     def add_ons(self, customer: Customer, base: Subscription) -> list[Subscription]:
@@ -118,10 +106,14 @@ class Account:
         """Store a subscription that is new or about to be written."""
         self._kept.setdefault(subscription.customer_id, {})[subscription.key] = subscription
 
-    def buy(self, subscription: Subscription, actor: Actor) -> None:
+    def new_id(self) -> str:
+        """An id for something that Partner Center makes; random, so that a restarted simulator repeats none."""
+        return str(uuid.uuid4())
+
+    def buy(self, subscription: Subscription, actor: Actor, at: datetime) -> None:
         """Store a new subscription with the audit record of its order."""
         self.keep(subscription)
-        self.record(subscription, "create_order", actor, self.now(), before="")
+        self.record(subscription, "create_order", actor, at, before="")
 
     def change(self, subscription: Subscription, change: Change, actor: Actor) -> None:
         """Do an allowed change now."""
@@ -132,19 +124,19 @@ class Account:
     ) -> None:
         """Let an allowed change take effect (or get lost) so many simulated seconds from now."""
         self.keep(subscription)
-        due = self.now() + timedelta(seconds=seconds)
-        subscription.change_due = due
-        heapq.heappush(self._underway, Underway(due, next(self._numbers), subscription, change, actor, outcome))
+        subscription.underway, subscription.change_due = "change", self.now() + timedelta(seconds=seconds)
+
+        def finish(due: datetime) -> None:
+            self.catch_up(subscription, due)
+            subscription.underway = subscription.change_due = None
+            if outcome == "applied":
+                self._do(subscription, change, actor, due)
+
+        self.agenda.add(subscription.change_due, finish)
 
     def finish_due(self) -> None:
-        """Finish the changes under way whose moment has come; called before every answer."""
-        while self._underway and self._underway[0].due <= self.now():
-            finished = heapq.heappop(self._underway)
-            subscription = finished.subscription
-            self._catch_up(subscription, finished.due)
-            subscription.change_due = None
-            if finished.outcome == "applied":
-                self._do(subscription, finished.change, finished.actor, finished.due)
+        """Finish what is under way and whose moment has come; called before every answer."""
+        self.agenda.run(self.now())
 
     def record(self, subscription: Subscription, operation: str, actor: Actor, at: datetime, *, before: str) -> None:
         """Append an audit record with the subscription's present value."""
@@ -182,7 +174,7 @@ class Account:
         key = subscription_id.lower()
         for kept in self._kept.values():
             if found := kept.get(key):
-                self._catch_up(found, self.now())
+                self.catch_up(found, self.now())
                 return found
         place = int(key[1:8], 16) if GENERATED_ID.fullmatch(key) else 0
         customer = self.customers.find(f"c0000000-0000-4000-8000-{place:012x}")
@@ -198,5 +190,7 @@ class Account:
         apply(subscription, change, at, self.switches, add_ons)
         self.record(subscription, "update_subscription", actor, at, before=before)
 
-    def _catch_up(self, subscription: Subscription, moment: datetime) -> None:
-        live_until(subscription, moment, timedelta(seconds=float(self.switches["renewalSeconds"])))
+    def catch_up(self, subscription: Subscription, moment: datetime) -> None:
+        """Let time act on the subscription up to the moment."""
+        renewal = timedelta(seconds=float(self.switches["renewalSeconds"]))
+        live_until(subscription, moment, renewal, extended=self.switches["endWithoutRenewal"] == "extended")

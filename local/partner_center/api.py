@@ -6,17 +6,17 @@ On the way back: errors and echo headers. The endpoints are short: `listings` pa
 
 from __future__ import annotations
 
-import json
+import re
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.partner_center.access import Caller
 from local.partner_center.account import Outcome
+from local.partner_center.calls import Call
 from local.partner_center.errors import ApiError, ThrottledError, UnauthorizedError
 from local.partner_center.fields import read_fields
 from local.partner_center.listings import audit_page, customer_page
@@ -26,32 +26,13 @@ from local.partner_center.replay import Replay
 from local.partner_center.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from local.partner_center.access import Access
     from local.partner_center.account import Account
+    from local.partner_center.calls import Endpoint
     from local.partner_center.subscription import Subscription
     from local.simulation.switches import Switches
-
-    Endpoint = Callable[["Call"], Response]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One authenticated request with its body read."""
-
-    request: Request
-    caller: Caller
-    body: bytes
-
-    def path(self, name: str) -> str:
-        """A part of the path."""
-        return str(self.request.path_params[name])
-
-    @property
-    def continuation(self) -> str | None:
-        """The continuation token, if the header is there."""
-        return self.request.headers.get("MS-ContinuationToken")
 
 
 @dataclass
@@ -66,12 +47,20 @@ class SlowAnswers:
 class PartnerCenterApi:
     """The endpoints over an account."""
 
-    def __init__(self, account: Account, access: Access, switches: Switches) -> None:
+    def __init__(
+        self,
+        account: Account,
+        access: Access,
+        switches: Switches,
+        further: Mapping[tuple[str, str], Endpoint] | None = None,
+    ) -> None:
+        """`further` are the endpoints of other modules by method and path; their paths go before the ones here."""
+        self._further = further or {}
         self.slow = SlowAnswers()
         self._account = account
         self._access = access
         self._switches = switches
-        self._throttle = Throttle(switches)
+        self._throttle = Throttle(switches, "requestsPerMinute")
         self._replay = Replay(switches)
 
     def routes(self) -> list[Route]:
@@ -86,7 +75,8 @@ class PartnerCenterApi:
             one + "/addons": self._add_ons,
             "/v1/auditrecords": self._audit_records,
         }
-        routes = [self._route(path, "GET", endpoint) for path, endpoint in reads.items()]
+        routes = [self._route(path, method, endpoint) for (method, path), endpoint in self._further.items()]
+        routes += [self._route(path, "GET", endpoint) for path, endpoint in reads.items()]
         return [*routes, self._route(one, "PATCH", self._patch)]
 
     def _route(self, path: str, method: str, endpoint: Endpoint) -> Route:
@@ -96,20 +86,22 @@ class PartnerCenterApi:
                 answer = self._answer(endpoint, Call(request, caller, await request.body()))
             except UnauthorizedError:
                 answer = Response(status_code=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+            except ThrottledError as error:
+                body = {"statusCode": 429, "message": str(error)}
+                answer = JSONResponse(body, 429, {"Retry-After": str(error.seconds)})
             except ApiError as error:
                 answer = self._refusal(error)
             _echo(request, answer)
             return answer
 
-        return Route(path, handle, methods=[method])
+        route = Route(path, handle, methods=[method])
+        # Paths match in any case at Partner Center
+        route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+        return route
 
     def _answer(self, endpoint: Endpoint, call: Call) -> Response:
         """Throttle, replay, act. Nothing is awaited in here, so two equal writes cannot overtake each other."""
-        try:
-            self._throttle.count(call.caller.tenant, self._account.now())
-        except ThrottledError as error:
-            body = {"statusCode": 429, "message": str(error)}
-            return JSONResponse(body, 429, {"Retry-After": str(error.seconds)})
+        self._throttle.count(call.caller.tenant, self._account.now())
         self._account.finish_due()
         if call.request.method == "GET":
             return endpoint(call)
@@ -132,13 +124,13 @@ class PartnerCenterApi:
         return JSONResponse(customer_page(self._account, call.request.query_params, call.continuation))
 
     def _customer(self, call: Call) -> Response:
-        return JSONResponse(self._account.customer(_customer_id(call)).resource())
+        return JSONResponse(self._account.customer(call.customer_id).resource())
 
     def _audit_records(self, call: Call) -> Response:
         return JSONResponse(audit_page(self._account, call.request.query_params, call.continuation))
 
     def _subscriptions(self, call: Call) -> Response:
-        customer = self._account.customer(_customer_id(call))
+        customer = self._account.customer(call.customer_id)
         found = self._account.subscriptions(customer)
         query = call.request.query_params
         if "order_id" in query:
@@ -148,21 +140,21 @@ class PartnerCenterApi:
         return self._collection(found, f"/customers/{customer.id}/subscriptions")
 
     def _add_ons(self, call: Call) -> Response:
-        customer = self._account.customer(_customer_id(call))
+        customer = self._account.customer(call.customer_id)
         base = self._account.subscription(customer, call.path("subscription"))
         uri = f"/customers/{customer.id}/subscriptions/{base.id}/addons"
         return self._collection(self._account.add_ons(customer, base), uri)
 
     def _subscription(self, call: Call) -> Response:
-        customer = self._account.customer(_customer_id(call))
+        customer = self._account.customer(call.customer_id)
         return self._shown(self._account.subscription(customer, call.path("subscription")))
 
     def _patch(self, call: Call) -> Response:
         account = self._account
-        customer = account.customer(_customer_id(call))
+        customer = account.customer(call.customer_id)
         subscription = account.subscription(customer, call.path("subscription"))
         situation = Situation(account.now(), self._switches, account.parent(customer, subscription))
-        wanted = read_fields(_json(call.body), subscription)
+        wanted = read_fields(call.json(), subscription)
         change = check(subscription, wanted, call.request.headers.get("If-Match"), situation)
         if self.slow.times <= 0:
             account.change(subscription, change, call.caller.actor)
@@ -181,22 +173,6 @@ class PartnerCenterApi:
         now = self._account.now()
         items = [subscription.resource(now, self._switches, in_list=True) for subscription in found]
         return JSONResponse(collection(items, uri))
-
-
-def _customer_id(call: Call) -> str:
-    customer_id = call.path("customer")
-    try:
-        uuid.UUID(customer_id)
-    except ValueError as error:
-        raise ApiError(400, 900118, "Invalid Customer ID.") from error
-    return customer_id
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise ApiError(400, 800002, "The request input is invalid: the body is not JSON.") from error
 
 
 def _echo(request: Request, answer: Response) -> None:

@@ -174,12 +174,13 @@ def _properties(identity: str, customer_id: str, product: Product, quantity: int
         "attentionNeeded": False,
         "actionTaken": False,
         "contractType": "subscription",
-        "links": _links(identity, customer_id, offer_id),
+        "links": links(identity, customer_id, offer_id),
         "orderId": order_id,
     }
 
 
-def _links(identity: str, customer_id: str, offer_id: str) -> dict[str, Any]:
+def links(identity: str, customer_id: str, offer_id: str) -> dict[str, Any]:
+    """The links of a subscription to itself and to its offer."""
     itself = f"/customers/{customer_id}/subscriptions/{identity}"
     product, _, rest = offer_id.partition(":")
     sku, _, availability = rest.partition(":")

@@ -24,7 +24,9 @@ from local.partner_center.audit import PORTAL_USER, summary
 from local.partner_center.errors import ApiError
 from local.partner_center.fields import read_fields
 from local.partner_center.moments import with_micros
+from local.partner_center.offers import ENTERPRISE_3
 from local.partner_center.patch import Situation, check
+from local.partner_center.seed import instructions
 from local.partner_center.subscription import SeatBatch
 from local.simulation.control import control_route, json_object
 from local.simulation.errors import ControlError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from local.partner_center.account import Account
+    from local.partner_center.action_control import ActionControl
     from local.partner_center.api import PartnerCenterApi
     from local.partner_center.subscription import Subscription
 
@@ -55,6 +58,17 @@ TEMPLATES: dict[str, Callable[[str, str, int, datetime], Subscription]] = {
     "nce": _nce(catalogue.BUSINESS_STANDARD, "P1Y"),
     "nce-premium": _nce(catalogue.BUSINESS_PREMIUM, "P1Y"),
     "nce-monthly": _nce(catalogue.BUSINESS_PREMIUM, "P1M"),
+    "nce-three-years": _nce(catalogue.BUSINESS_PREMIUM, "P3Y"),
+    "nce-e3": _nce(ENTERPRISE_3, "P1Y"),
+    "trial": lambda identity, customer, quantity, bought: catalogue.nce(
+        identity,
+        customer,
+        catalogue.PREMIUM_TRIAL,
+        [(quantity, bought)],
+        term="P1M",
+        isTrial=True,
+        scheduledNextTermInstructions=instructions(catalogue.BUSINESS_PREMIUM[0], quantity, "P1Y"),
+    ),
     "legacy": lambda identity, customer, quantity, bought: catalogue.legacy(
         identity, customer, catalogue.LEGACY_EXCHANGE, quantity, bought
     ),
@@ -71,8 +85,9 @@ TEMPLATES: dict[str, Callable[[str, str, int, datetime], Subscription]] = {
 class StateControl:
     """The handlers over one account and its API."""
 
-    def __init__(self, account: Account, api: PartnerCenterApi) -> None:
+    def __init__(self, account: Account, api: PartnerCenterApi, actions: ActionControl) -> None:
         self._account = account
+        self._actions = actions
         self._api = api
         self._bought = 0
 
@@ -143,7 +158,7 @@ class StateControl:
             raise ControlError(str(error)) from error
         subscription = make(identity, customer.id, quantity, account.now() - timedelta(days=days))
         subscription.properties |= wanted["set"]
-        account.buy(subscription, PORTAL_USER)
+        account.buy(subscription, PORTAL_USER, account.now())
         return self._described(subscription)
 
     async def answer_slowly(self, request: Request) -> dict[str, Any]:
@@ -219,6 +234,17 @@ class StateControl:
             ],
             "version": subscription.version,
             "updates": subscription.updates,
-            "changeDueAt": with_micros(subscription.change_due) if subscription.change_due else None,
+            "termStart": with_micros(subscription.term_start),
+            "termEnd": _moment(subscription.term_end),
+            "cancellableUntil": _moment(subscription.cancel_until),
+            "suspendedAt": _moment(subscription.suspended_at),
+            "underway": subscription.underway,
+            "changeDueAt": _moment(subscription.change_due),
+            "migratedTo": subscription.migrated_to,
+            **self._actions.of(subscription),
             "resource": subscription.resource(self._account.now(), self._account.switches),
         }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return with_micros(moment) if moment else None

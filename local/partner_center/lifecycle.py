@@ -3,14 +3,16 @@
 Worked out when somebody looks, never in a loop over all. Rules: an active term with auto-renew goes through a renewal
 of `renewalSeconds` into a new term with new windows; without it the subscription is `expired` for 30 days, `disabled`
 for 90, then `deleted`; a suspended one is `disabled` at the term's end and `deleted` 120 days later; legacy is
-deleted after 90 days of suspension, or when it is suspended at the term's end.
+deleted after 90 days of suspension, or when it is suspended at the term's end. While a migration is under way time
+does nothing.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from local.partner_center.instructions import follow
 from local.partner_center.moments import TERM_MONTHS, WINDOW, term_end
 from local.partner_center.subscription import Family, SeatBatch
 
@@ -22,11 +24,16 @@ if TYPE_CHECKING:
 EXPIRED_FOR = timedelta(days=30)
 DISABLED_FOR = timedelta(days=90)
 LEGACY_SUSPENDED_FOR = timedelta(days=90)
+EXTENDED = " (Extended Service Term)"
 
 
-def live_until(subscription: Subscription, now: datetime, renewal: timedelta) -> None:
-    """Bring the subscription to `now`, through as many terms as have passed."""
-    while _step(subscription, now, renewal):
+def live_until(subscription: Subscription, now: datetime, renewal: timedelta, *, extended: bool = False) -> None:
+    """Bring the subscription to `now`, through as many terms as have passed.
+
+    A renewal takes `renewal`; with `extended` a new commerce licence without auto-renew goes on as a paid Extended
+    Service Term instead of expiring.
+    """
+    while _step(subscription, now, renewal, extended=extended):
         pass
 
 
@@ -36,12 +43,17 @@ def in_renewal(subscription: Subscription, now: datetime) -> bool:
     return ended and subscription.status == "active"
 
 
-def _step(subscription: Subscription, now: datetime, renewal: timedelta) -> bool:
+def _step(subscription: Subscription, now: datetime, renewal: timedelta, *, extended: bool) -> bool:
     end = subscription.term_end
+    if subscription.underway == "migration":
+        return False
     if subscription.status == "active" and subscription.auto_renew and end is not None:
         if now < end + renewal:
             return False
         _renew(subscription, end, end + renewal)
+        return True
+    if extended and subscription.family is Family.NCE and subscription.status == "active" and end and end <= now:
+        _extend(subscription, end)
         return True
     following = _following(subscription)
     if following is None or now < following[0]:
@@ -56,7 +68,8 @@ def _following(subscription: Subscription) -> tuple[datetime, str] | None:
     status, end, suspended = subscription.status, subscription.term_end, subscription.suspended_at
     if status == "suspended" and subscription.family is Family.LEGACY and suspended is not None:
         gone = suspended + LEGACY_SUSPENDED_FOR
-        return (min(gone, end) if end else gone), "deleted"
+        # A migration at renewal suspends when the term is over; what it leaves behind stays its 90 days
+        return (min(gone, end) if end and end > suspended else gone), "deleted"
     if end is None:
         return None
     return {
@@ -70,12 +83,11 @@ def _following(subscription: Subscription) -> tuple[datetime, str] | None:
 def _renew(subscription: Subscription, start: datetime, completed: datetime) -> None:
     properties = subscription.properties
     instructions = properties.pop("scheduledNextTermInstructions", None)
-    if instructions:
-        _follow(properties, instructions)
+    custom_end = follow(subscription, instructions) if instructions else None
     properties["isTrial"] = False
     subscription.term_start = start
     term = str(properties.get("termDuration", ""))
-    subscription.term_end = term_end(start, term if term in TERM_MONTHS else "P1Y")
+    subscription.term_end = custom_end or term_end(start, term if term in TERM_MONTHS else "P1Y")
     subscription.version += 1
     if subscription.family is not Family.LEGACY:
         # The new windows count from the completion of the renewal, not from the first day of the term
@@ -84,13 +96,11 @@ def _renew(subscription: Subscription, start: datetime, completed: datetime) -> 
         subscription.batches = [SeatBatch(subscription.quantity, completed)]
 
 
-def _follow(properties: dict[str, Any], instructions: dict[str, Any]) -> None:
-    product = instructions.get("product") or {}
-    wanted = [str(product.get(name) or "") for name in ("productId", "skuId", "availabilityId")]
-    if all(wanted):
-        properties["offerId"] = ":".join(wanted)
-    for name in ("billingCycle", "termDuration"):
-        if product.get(name):
-            properties[name] = product[name]
-    if isinstance(instructions.get("quantity"), int) and instructions["quantity"] > 0:
-        properties["quantity"] = instructions["quantity"]
+def _extend(subscription: Subscription, start: datetime) -> None:
+    """Go on from month to month, cancellable at any time; the name and auto-renew of such a term are inferred."""
+    properties = subscription.properties
+    name = str(properties["offerName"]).removesuffix(EXTENDED) + EXTENDED
+    properties |= {"offerName": name, "termDuration": "P1M", "billingCycle": "monthly", "autoRenewEnabled": True}
+    subscription.term_start, subscription.term_end = start, term_end(start, "P1M")
+    subscription.cancel_until = subscription.term_end
+    subscription.version += 1

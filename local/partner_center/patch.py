@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.partner_center.errors import ApiError
 from local.partner_center.fields import WantedFields, undocumented
+from local.partner_center.instructions import check_instructions
 from local.partner_center.lifecycle import in_renewal
 from local.partner_center.subscription import Family, Subscription
 from local.simulation.switches import Switches
@@ -90,11 +91,11 @@ def apply(
     if change.quantity is not None:
         _set_quantity(subscription, change.quantity, now, switches)
     if change.status is not None:
-        _set_status(subscription, change.status, now)
+        subscription.set_status(change.status, now)
         if change.status == "suspended":
             for add_on in add_ons:
                 if add_on.status == "active":
-                    _set_status(add_on, "suspended", now)
+                    add_on.set_status("suspended", now)
                     add_on.version += 1
     subscription.version += 1
     subscription.updates += 1
@@ -126,16 +127,16 @@ def _check_etag(subscription: Subscription, wanted: WantedFields, if_match: str 
 
 
 def _check_time(subscription: Subscription, change: Change, situation: Situation) -> None:
-    if subscription.change_due is not None:
+    if subscription.underway is not None:
         raise ApiError(409, situation.switches["pendingOperationCode"], "Another operation is in progress.")
     if in_renewal(subscription, situation.now):
         auto_renew_changes = change.auto_renew != subscription.auto_renew
         if change.status in ("suspended", "active") or auto_renew_changes or change.instructed:
             raise ApiError(400, 900280, "Updates to this subscription are currently not allowed.")
-        raise ApiError(409, 800082, "The subscription is not ready to be updated.")
+        raise renewing(situation.switches)
     if subscription.status == "deleted":
         raise ApiError(400, 2011, "A deleted subscription cannot be updated.")
-    if subscription.status not in ("active", "suspended"):
+    if subscription.status not in ("active", "suspended") or subscription.migrated_to is not None:
         raise ApiError(400, 900279, "Updates to this subscription are no longer allowed.")
 
 
@@ -183,6 +184,8 @@ def _check_state(subscription: Subscription, change: Change, situation: Situatio
         raise ApiError(400, 800091, "A suspended subscription cannot be updated.")
     if change.instructed and change.status is None and not change.auto_renew:
         raise ApiError(400, 800093, "The subscription is not eligible for auto-renew.")
+    if change.instructed and change.wanted.next_term is not None:
+        check_instructions(subscription, change.wanted.next_term)
 
 
 def _touches_more(subscription: Subscription, change: Change) -> bool:
@@ -204,11 +207,17 @@ def _check_quantity(subscription: Subscription, change: Change, situation: Situa
         if subscription.quantity - change.quantity > open_seats:
             code = situation.switches["seatWindowError"]
             raise ApiError(400, code, SEAT_WINDOW_CLOSED[code])
-    if change.quantity > subscription.quantity and change.quantity > _most_seats(subscription):
+    if change.quantity > subscription.quantity and change.quantity > most_seats(subscription):
         raise ApiError(403, 800067, "The maximum number of seats would be exceeded.")
 
 
-def _most_seats(subscription: Subscription) -> int:
+def renewing(switches: Switches) -> ApiError:
+    """The refusal of a change that may be tried again when the renewal is complete."""
+    return ApiError(409, switches["renewalBlackoutCode"], "The subscription is not ready to be updated.")
+
+
+def most_seats(subscription: Subscription) -> int:
+    """The maximum of its SKU."""
     offer = str(subscription.properties["offerId"]).upper()
     return SMALL_BUSINESS_SEATS if offer.startswith(SMALL_BUSINESS_PRODUCTS) else SEATS
 
@@ -235,13 +244,3 @@ def _set_quantity(subscription: Subscription, quantity: int, now: datetime, swit
     if switches["seatBatchOrder"] == "newest_first":
         batches.reverse()
     subscription.remove_seats(subscription.quantity - quantity, batches)
-
-
-def _set_status(subscription: Subscription, status: str, now: datetime) -> None:
-    subscription.properties["status"] = status
-    subscription.properties.pop("suspensionReasons", None)
-    subscription.suspended_at = None
-    if status == "suspended":
-        subscription.suspended_at = now
-        # The value is invented: only the field's existence is known
-        subscription.properties["suspensionReasons"] = ["PartnerRequest"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from local.partner_center import catalogue
 from local.partner_center.customers import Customer
 from local.partner_center.moments import add_months, midnight
+from local.partner_center.offers import ENTERPRISE_3
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,7 +82,7 @@ def _northwind(start: datetime) -> list[Subscription]:
         term="P1M",
         order_id="9a3be0017c55",
         isTrial=True,
-        scheduledNextTermInstructions=_instructions(catalogue.BUSINESS_PREMIUM[0], 25, "P1Y"),
+        scheduledNextTermInstructions=instructions(catalogue.BUSINESS_PREMIUM[0], 25, "P1Y"),
     )
     return [
         catalogue.nce(identity(1), customer, catalogue.BUSINESS_STANDARD, [(20, ago(4)), (5, ago(1))]),
@@ -107,6 +108,15 @@ def _northwind(start: datetime) -> list[Subscription]:
             status="in_review",
         ),
         catalogue.saas(identity(7), customer, catalogue.BACKUP_SERVICE, 4, ago(20)),
+        catalogue.nce(
+            identity(8),
+            customer,
+            catalogue.BUSINESS_PREMIUM,
+            [(5, ago(60))],
+            term="P3Y",
+            order_id="8e2f30415263",
+            friendlyName="Business Premium, three years",
+        ),
     ]
 
 
@@ -125,7 +135,7 @@ def _fabrikam(start: datetime) -> list[Subscription]:
         catalogue.BUSINESS_PREMIUM,
         [(8, ago(60))],
         order_id="a1b2c3d4e5f6",
-        scheduledNextTermInstructions=_instructions(catalogue.BUSINESS_PREMIUM[0], 6, "P1Y"),
+        scheduledNextTermInstructions=instructions(catalogue.BUSINESS_PREMIUM[0], 6, "P1Y"),
         futureField={"introduced": "after this was written", "values": [1, 2, 3]},
     )
     young = catalogue.legacy("1C2B75C1-74A5-472A-A729-7F8CEFC47703", customer, catalogue.LEGACY_STANDARD, 7, ago(10))
@@ -148,6 +158,7 @@ def _fabrikam(start: datetime) -> list[Subscription]:
         catalogue.nce(
             identity(8), customer, catalogue.EXCHANGE_PLAN_1, [(2, ago(25))], order_id="0d1e2f3a4b5c", status="deleted"
         ),
+        catalogue.nce(identity(9), customer, ENTERPRISE_3, [(4, ago(30))], order_id="9b8a7c6d5e4f"),
     ]
 
 
@@ -166,7 +177,8 @@ def _ended(identity: str, customer: str, start: datetime, *, days: int, status: 
     )
 
 
-def _instructions(offer_id: str, quantity: int, term: str) -> dict[str, Any]:
+def instructions(offer_id: str, quantity: int, term: str) -> dict[str, Any]:
+    """Scheduled next-term instructions to this offer, billed monthly."""
     product, sku, availability = offer_id.split(":")
     return {
         "product": {

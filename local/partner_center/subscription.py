@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from local.partner_center.moments import (
     DAY,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from local.simulation.switches import Switches
 
 BILLING_MONTHS = {"monthly": 1, "annual": 12, "triennial": 36}
+
+Underway = Literal["change", "transition", "migration"]
 
 
 class Family(Enum):
@@ -58,7 +60,11 @@ class SeatBatch:
 
 @dataclass
 class Subscription:
-    """What Partner Center stores. `term_end` is the first moment after the term, None for what never ends."""
+    """What Partner Center stores.
+
+    `term_end` is the first moment after the term, None for what never ends; `underway` is the operation that keeps
+    others out, `change_due` its end where that is known; `migrated_to` the new commerce successor of a legacy one.
+    """
 
     id: str
     customer_id: str
@@ -72,7 +78,9 @@ class Subscription:
     suspended_at: datetime | None = None
     version: int = 1
     updates: int = 0
+    underway: Underway | None = None
     change_due: datetime | None = None
+    migrated_to: str | None = None
     zoneless: bool = False
 
     @property
@@ -132,6 +140,29 @@ class Subscription:
             batch.quantity -= taken
             count -= taken
         self.batches = [batch for batch in self.batches if batch.quantity]
+
+    def take_batches(self, count: int) -> list[SeatBatch]:
+        """Move seats out, oldest first; they keep the moment at which they were bought."""
+        self.properties["quantity"] = self.quantity - count
+        moved: list[SeatBatch] = []
+        for batch in self.batches:
+            taken = min(batch.quantity, count)
+            batch.quantity -= taken
+            count -= taken
+            if taken:
+                moved.append(SeatBatch(taken, batch.added_at))
+        self.batches = [batch for batch in self.batches if batch.quantity]
+        return moved
+
+    def set_status(self, status: str, now: datetime) -> None:
+        """Change the status with what belongs to it."""
+        self.properties["status"] = status
+        self.properties.pop("suspensionReasons", None)
+        self.suspended_at = None
+        if status == "suspended":
+            self.suspended_at = now
+            # The value is invented: only the field's existence is known
+            self.properties["suspensionReasons"] = ["PartnerRequest"]
 
     def resource(self, now: datetime, switches: Switches, *, in_list: bool = False) -> dict[str, Any]:
         """The JSON resource as the API shows it at this moment."""

@@ -13,6 +13,7 @@ from shared.domain.outcomes import Applied, Busy, ChangeRefused, Unknown, Unreac
 from shared.partner_center.client import PartnerCenter
 from shared.transport import Transport
 from tests.adapters.conftest import HANG, NOW, RESET, Answer, Server
+from tests.adapters.partner_center_script import LATER, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,24 +21,9 @@ if TYPE_CHECKING:
     from shared.ports import PartnerCenterPort
 
 pytestmark = pytest.mark.anyio
-LATER = NOW + timedelta(seconds=20)
 RAW: dict[str, Any] = {"id": "s", "status": "active", "quantity": 5, "unknownField": {"kept": [1]}}
 DATE = {"Date": "Wed, 06 May 2026 07:11:02 GMT"}
 MICROSOFTS_CLOCK = datetime(2026, 5, 6, 7, 11, 2, tzinfo=UTC)
-
-
-class Tokens:
-    """Counts; each forced renewal gives another token."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.number = 1
-        self.error = error
-
-    async def token(self, *, force: bool = False) -> str:
-        if self.error:
-            raise self.error
-        self.number += force
-        return f"token-{self.number}"
 
 
 @pytest.fixture

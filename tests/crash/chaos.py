@@ -15,23 +15,21 @@ from typing import Any
 from shared.domain.actions import Action
 from shared.domain.errors import CspError, RetryLater
 from shared.domain.operation import Address
-from shared.domain.planning import Adjustment, DriftPolicy
+from shared.domain.planning import DriftPolicy
 from shared.domain.timeline import Timeline
-from shared.storage import keys
-from shared.storage.rows import from_row
 from shared.usecases.app import App
 from shared.usecases.dead_letters import resubmit, sweep, sync_to_autotask
 from shared.usecases.sync import sync_customer
 from shared.usecases.wake import wake
 from tests.crash.scenarios import ask, change, map_to
 from tests.world import autotask, partner_center
-from tests.world.autotask import AdjustFault, Adjusted
+from tests.world.autotask import Adjusted, AdjustFault
 from tests.world.checks import lines
 from tests.world.partner_center import ChangeFault
 from tests.world.steps import Side, Steps
 from tests.world.world import CUSTOMER, Process, World, line_id, subscription_id
 
-SUBSCRIPTIONS = 3
+SUBSCRIPTIONS, LINES = 3, 5
 _HOSTS = 2
 _ACTS = 60
 _DECISIONS = 12  # rounds of re-submitting until nothing is dead
@@ -54,6 +52,7 @@ class Chaos:
         self._next_quantity = 100
         self._key = 0
         self.by_hand = self._chance.random() < 0.4
+        self.moves = not self.by_hand and self._chance.random() < 0.6  # nobody looks at a line that was given up
         self._danger = self._chance.choice([0.0, 0.005, 0.02])
 
     async def run(self) -> None:
@@ -73,6 +72,8 @@ class Chaos:
             self.world.subscribe(number, 10 * number)
             self.world.add_line(number, 10 * number)
             await ask(self.world, map_to(number, number, "adopt"))
+        for number in range(SUBSCRIPTIONS + 1, LINES + 1):
+            self.world.add_line(number, 0)
         await ask(self.world, lambda app: sync_customer(app, CUSTOMER))
 
     # What happens
@@ -90,6 +91,7 @@ class Chaos:
             (2, lambda: self._spawn("sweep", sweep)),
             (3, self._autotask_sync),
             (3, self._edit_by_hand),
+            (4, self._move),
         ]
         weights = [weight for weight, _ in acts]
         self._chance.choices([act for _, act in acts], weights)[0]()
@@ -175,6 +177,11 @@ class Chaos:
             self.world.partner_center.edit(CUSTOMER, subscription, quantity=self._next_quantity)
             self._note(f"at Microsoft {subscription[-2:]} := {self._next_quantity}")
 
+    def _move(self) -> None:
+        if self.moves:
+            number, line = self._chance.randint(1, SUBSCRIPTIONS), self._chance.randint(1, LINES)
+            self._spawn(f"map {number} to {line}", map_to(number, line, self._chance.choice([None, "push"])))
+
     def _edit_by_hand(self) -> None:
         if self.by_hand:
             line = line_id(self._chance.randint(1, SUBSCRIPTIONS))
@@ -185,6 +192,7 @@ class Chaos:
     # What goes wrong inside a process
 
     async def _disturb(self, steps: Steps, label: str, side: Side) -> None:
+        self.world.clock.advance(timedelta(microseconds=self._chance.randint(1, 20_000)))
         for _ in range(self._chance.randrange(3)):
             await asyncio.sleep(0)
         if self._chance.random() >= self._danger:

@@ -6,7 +6,7 @@ with its Idempotency-Key.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ class Story:
     """`billed`: the units from a date on per line number, once everything was done with `adjustments` adjustments."""
 
     name: str
-    prepare: Callable[[World], Awaitable[None]]
+    prepare: Callable[[World], Coroutine[Any, Any, None]]
     requests: tuple[Ask, ...]
     billed: dict[int, dict[date, int]]
     adjustments: int

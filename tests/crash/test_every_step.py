@@ -1,4 +1,4 @@
-"""Kill the process at each I/O step, before and after its effect; start another; everything comes right (invariant 1)."""
+"""Kill the process at each I/O step, before and after its effect, and start another: all comes right (invariant 1)."""
 
 from __future__ import annotations
 

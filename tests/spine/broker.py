@@ -1,4 +1,4 @@
-"""The queue as an operations person sees it with the plain azure-servicebus SDK: send, peek, look into the sub-queue."""
+"""The queue as an operations person sees it with the plain azure-servicebus SDK: send, peek, and the sub-queue."""
 
 from __future__ import annotations
 

@@ -88,8 +88,7 @@ def test_fewer_seats_after_the_window_are_refused(world: World) -> None:
 def test_what_is_in_the_wanted_state_already_is_answered_without_an_operation(world: World) -> None:
     subject = world.inside_window()
 
-    for action, body in (("reactivate", {}), ("change-quantity", {"quantity": subject.quantity})):
-        answer = world.act(subject, action, **body)
+    for answer in (world.act(subject, "reactivate"), world.act(subject, "change-quantity", quantity=subject.quantity)):
         assert (answer.status_code, answer.json()["operation"]) == (200, None)
         assert answer.json()["alreadyDone"] is True
 
@@ -155,9 +154,7 @@ def test_a_page_that_is_out_of_date_changes_nothing(world: World) -> None:
 def test_fields_that_nobody_knows_survive_a_change(world: World) -> None:
     subject = world.outside_window()
     future = {"force": True, "futureField": {"nested": ["kept", 1, None]}}
-    world.partner_center.patch(
-        f"/_control/state/subscriptions/{subject.subscription}", json=future
-    ).raise_for_status()
+    world.partner_center.patch(f"/_control/state/subscriptions/{subject.subscription}", json=future).raise_for_status()
 
     world.done(subject, "change-quantity", quantity=subject.quantity + 1)
 

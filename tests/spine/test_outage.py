@@ -21,7 +21,7 @@ def test_ten_operations_during_an_outage_end_in_one_adjustment(world: World, kin
     fault(world.autotask, {"path": ".", "fault": kind, "times": 0})
 
     changes = itertools.islice(itertools.cycle([+3, -1]), OPERATIONS)
-    operations = []
+    operations: list[str] = []
     for quantity in itertools.accumulate(changes, initial=subject.quantity):
         if quantity == subject.quantity and not operations:
             continue

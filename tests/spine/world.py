@@ -53,8 +53,10 @@ class Subject:
 class World:
     """One stack as its users, its operators and an omniscient observer see it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, keep_alive: bool = True) -> None:
+        """Without keep-alive a client does not mind that a host is killed between two of its calls."""
         self.stack = stack
+        self._limits = httpx.Limits(max_keepalive_connections=20 if keep_alive else 0)
         self._numbers = {"open": itertools.count(1), "closed": itertools.count(1)}
         self._open = contextlib.ExitStack()
 
@@ -73,7 +75,7 @@ class World:
 
     def _client(self, base_url: str, token: str = "") -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        client = httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False)
+        client = httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False, limits=self._limits)
         return self._open.enter_context(client)
 
     def calm(self) -> None:

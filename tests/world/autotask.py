@@ -150,6 +150,8 @@ class Autotask:
         self._require_presence()
         if contract not in self._contracts or service not in self._services:
             raise Refused("autotask_refused", "Value does not exist or is invalid.", status=500)
+        if any((line.contract_id, line.service_id) == (contract, service) for line in self._lines.values()):
+            raise Refused("autotask_refused", "The service is already associated with this contract.", status=500)
         number = max(self._lines, default=0) + 1
         price = self._services[service].unit_price
         self._lines[number] = ContractLine(number, contract, service, "", description[:100], price)
@@ -163,19 +165,10 @@ class Autotask:
         if now >= deadline or self._is_away():
             return Unsent("no connection")
         fault = self.faults.pop(0) if self.faults else None
-        match fault:
-            case Fault(AdjustFault.UNSENT):
-                return Unsent("no connection")
-            case Fault(AdjustFault.REFUSED):
-                return _refused("The service is locked.", "other")
-            case Fault(AdjustFault.LOST):
-                return AdjustUnknown("no answer")
-            case Fault(AdjustFault.THROTTLED, seconds):
-                return AdjustUnknown("throttled", timedelta(seconds=seconds or 60))
         adjustment = Adjustment(effective, change)
-        refusal = self._refusal(contract, line, adjustment)
-        if refusal is not None:
-            return refusal
+        without_effect = _without_effect(fault) or self._refusal(contract, line, adjustment)
+        if without_effect is not None:
+            return without_effect
         late = timedelta(seconds=fault.seconds) if fault is not None and fault.kind is AdjustFault.LATE else timedelta()
         adjusted = Adjusted(line, adjustment, now + late, "api", deadline)
         if self.on_effect is not None:
@@ -233,6 +226,19 @@ class Autotask:
 
     def _is_away(self) -> bool:
         return self.away_until is not None and self._clock.now() < self.away_until
+
+
+def _without_effect(fault: Fault | None) -> AdjustOutcome | None:
+    match fault:
+        case Fault(AdjustFault.UNSENT):
+            return Unsent("no connection")
+        case Fault(AdjustFault.REFUSED):
+            return _refused("The service is locked.", "other")
+        case Fault(AdjustFault.LOST):
+            return AdjustUnknown("no answer")
+        case Fault(AdjustFault.THROTTLED, seconds):
+            return AdjustUnknown("throttled", timedelta(seconds=seconds or 60))
+    return None
 
 
 def _refused(text: str, kind: RefusalKind) -> AdjustmentRefused:

@@ -1,4 +1,4 @@
-"""Partner Center in memory: raw resources, PATCH of status and quantity, a log by MS-RequestId, faults around the effect.
+"""Partner Center in memory: raw resources, PATCH of status and quantity, a log of calls, faults around the effect.
 
 Fulfils `PartnerCenterPort`. Whatever is not asked for in a PATCH stays; effects that are under way take place when the
 clock has reached their moment.
@@ -103,7 +103,8 @@ class PartnerCenter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._resources: dict[str, dict[str, dict[str, Any]]] = {}
-        self._under_way: list[tuple[datetime, str, str, Known, str]] = []
+        self._under_way: list[tuple[datetime, str, Patch]] = []
+        self._working: dict[str, datetime] = {}
         self.faults: list[Fault] = []
         self.away_until: datetime | None = None
         self.patches: list[Patch] = []
@@ -180,24 +181,30 @@ class PartnerCenter:
         if present["status"] == "deleted":
             return ChangeRefused(400, "2011", "A deleted subscription cannot be updated.")
         now = self._clock.now()
+        if self._working.get(subscription, now) > now:
+            return Busy("800060", "Another operation is in progress.", timedelta(minutes=2))
         effective_at: datetime | None = now
         if fault is not None and fault.kind is ChangeFault.LOST:
             effective_at = None
         elif fault is not None and fault.kind in {ChangeFault.LATE, ChangeFault.WORKING}:
             effective_at = now + timedelta(seconds=fault.seconds)
-        self.patches.append(Patch(subscription, request_id, wanted, now, effective_at))
+        patch = Patch(subscription, request_id, wanted, now, effective_at)
+        self.patches.append(patch)
         if effective_at is not None:
-            self._under_way.append((effective_at, customer, subscription, wanted, request_id))
+            self._under_way.append((effective_at, customer, patch))
             self._take_effect()
         if fault is None:
             return Applied(copy.deepcopy(self._resources[customer][subscription]), now)
-        return Working("") if fault.kind is ChangeFault.WORKING else Unknown("no answer")
+        if fault.kind is ChangeFault.WORKING and effective_at is not None:
+            self._working[subscription] = effective_at
+            return Working("")
+        return Unknown("no answer")
 
     def _take_effect(self) -> None:
         due = [item for item in self._under_way if item[0] <= self._clock.now()]
         self._under_way = [item for item in self._under_way if item not in due]
-        for _, customer, subscription, wanted, request_id in due:
-            self._change(customer, subscription, wanted, request_id)
+        for _, customer, patch in due:
+            self._change(customer, patch.subscription, patch.wanted, patch.request_id)
 
     def _change(self, customer: str, subscription: str, wanted: Known, request_id: str | None) -> None:
         resource = self._resources[customer][subscription]

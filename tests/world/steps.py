@@ -81,7 +81,7 @@ class Steps:
 
 
 class Watched:
-    """Stands in front of a fake: its coroutine methods and asynchronous iterators become steps, the rest is as it is."""
+    """Stands in front of a fake: its coroutine methods and asynchronous iterators become steps; the rest passes."""
 
     def __init__(self, fake: object, steps: Steps, name: str) -> None:
         self._fake = fake

@@ -206,16 +206,16 @@ class World:
         """The state in a few lines, for a failure's message."""
         lines = [f"now {self.clock.now().isoformat()}, {self.broker.waiting()} messages"]
         for operation in self.operations():
-            legs = ", ".join(f"{leg.line}: {leg.status} {leg.reason.code if leg.reason else ''}" for leg in operation.legs)
+            where = f"{operation.address.subscription[-2:]}#{operation.address.sequence} {operation.kind}"
+            legs = [f"{leg.line}: {leg.status} {leg.reason.code if leg.reason else ''}" for leg in operation.legs]
             lines.append(
-                f"{operation.address.subscription[-2:]}#{operation.address.sequence} {operation.kind} {operation.status}"
-                f" pc={operation.partner_center.status} [{legs}] attempt {operation.attempt} alarm {operation.alarm_due}"
+                f"{where} {operation.status}, at Microsoft {operation.partner_center.status}, legs {legs},"
+                f" attempt {operation.attempt}, alarm {operation.alarm_due}"
             )
-        lines += [f"alarm {row.key[:27]} {row.key[-40:]}" for row in self.tables.rows("alarms")]
-        lines += [
-            f"{item.at:%m-%d %H:%M:%S} line {item.line} {item.adjustment.date} {item.adjustment.change:+d} {item.source}"
-            for item in self.autotask.log
-        ]
+        lines += [f"alarm {row.key}" for row in self.tables.rows("alarms")]
+        for item in self.autotask.log:
+            change = f"{item.adjustment.date} {item.adjustment.change:+d}"
+            lines.append(f"{item.at:%m-%d %H:%M:%S} line {item.line} {change} {item.source}")
         lines += [f"{item.at:%m-%d %H:%M:%S} {item.before} -> {item.after}" for item in self.partner_center.effects]
         return "\n".join(lines)
 

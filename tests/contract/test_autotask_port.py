@@ -1,0 +1,217 @@
+"""Autotask: the fake of the crash tests and the real client against the simulator do the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from shared.autotask.client import Autotask
+from shared.domain.errors import Refused, RetryLater
+from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
+from shared.domain.timeline import Timeline, Window, from_rows
+from shared.ports import AutotaskPort
+from shared.transport import Transport
+from tests.contract.autotask_tenants import COMPANY, SERVICES, FakeTenant, SimulatedTenant, Tenant, window
+
+pytestmark = pytest.mark.anyio
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def client(transport: Transport, settings: dict[str, str]) -> Autotask:
+    return Autotask(
+        transport,
+        user=settings["AUTOTASK_USER"],
+        secret=settings["AUTOTASK_SECRET"],
+        integration_code=settings["AUTOTASK_INTEGRATION_CODE"],
+        now=now,
+        timeout=2,
+        read_seconds=3,
+    )
+
+
+@pytest.fixture(params=["fake", "client"])
+async def tenant(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Tenant]:
+    if request.param == "fake":
+        yield FakeTenant()
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    control: httpx.Client = request.getfixturevalue("autotask")
+    transport = Transport(stack.ready["autotask"], now=now)
+    settings = stack.ready["settings"]
+    simulated = SimulatedTenant(client(transport, settings), control, settings)
+    yield simulated
+    simulated.lag(timedelta())
+    await transport.aclose()
+
+
+@pytest.fixture(params=["fake", "client"])
+async def nobody(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[AutotaskPort]:
+    """Autotask, away."""
+    if request.param == "fake":
+        fake = FakeTenant()
+        fake.go_away()
+        yield fake.port
+        return
+    transport = Transport("http://127.0.0.1:1", now=now)
+    settings = {"AUTOTASK_USER": "user", "AUTOTASK_SECRET": "secret", "AUTOTASK_INTEGRATION_CODE": "code"}
+    yield client(transport, settings)
+    await transport.aclose()
+
+
+async def billed(tenant: Tenant, line: int) -> Timeline:
+    rows = (await tenant.port.units([line]))[line]
+    return from_rows(rows, Window(*window(tenant.today)))
+
+
+async def adjust(tenant: Tenant, line: int, change: int, day: date) -> AdjustOutcome:
+    return await tenant.port.adjust(
+        contract=tenant.contract, line=line, change=change, effective=day, deadline=tenant.deadline()
+    )
+
+
+def started(tenant: Tenant) -> date:
+    return window(tenant.today)[0]
+
+
+async def test_units_are_rows_by_month_without_gaps_cut_at_the_adjustments(tenant: Tenant) -> None:
+    line, empty = await tenant.new_line(10), await tenant.new_line(0)
+    day = date(tenant.today.year, tenant.today.month, 17)
+    assert await adjust(tenant, line, 4, day) == Accepted()
+
+    found = await tenant.port.units([line, empty])
+    rows = found[line]
+    assert found[empty] == ()
+    assert all(later.start == earlier.end + timedelta(days=1) for earlier, later in pairwise(rows))
+    cuts = {row.start for row in rows if row.start.day != 1}
+    assert cuts == {day}
+    assert not any(row.posted for row in rows)
+    first = started(tenant)
+    assert await billed(tenant, line) == Timeline.of((first, 10), (day, 14))
+    assert tenant.adjustments(line) == [(day, 4)]
+
+
+async def test_a_line_that_goes_to_zero_has_no_rows_any_more(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    assert await adjust(tenant, line, -10, tenant.today) == Accepted()
+    assert max(row.end for row in (await tenant.port.units([line]))[line]) == tenant.today - timedelta(days=1)
+    assert await billed(tenant, line) == Timeline.of((started(tenant), 10), (tenant.today, 0))
+
+
+async def test_a_second_adjustment_on_a_date_is_refused(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    assert await adjust(tenant, line, 1, tenant.today) == Accepted()
+    again = await adjust(tenant, line, 1, tenant.today)
+    assert isinstance(again, AdjustmentRefused)
+    assert again.kind == "duplicate"
+    assert tenant.adjustments(line) == [(tenant.today, 1)]
+
+
+async def test_a_hand_edit_does_not_take_its_date(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    tenant.hand_edit(line, tenant.today, 2)
+    assert await adjust(tenant, line, 1, tenant.today) == Accepted()
+    assert await billed(tenant, line) == Timeline.of((started(tenant), 10), (tenant.today, 13))
+
+
+async def test_a_date_outside_the_contract_is_refused(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    refused = await adjust(tenant, line, 1, started(tenant) - timedelta(days=1))
+    assert isinstance(refused, AdjustmentRefused)
+    assert refused.kind == "window"
+
+
+async def test_fewer_than_no_units_are_refused_on_any_later_day_too(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    assert await adjust(tenant, line, -8, tenant.today + timedelta(days=20)) == Accepted()
+    refused = await adjust(tenant, line, -3, tenant.today)
+    assert isinstance(refused, AdjustmentRefused)
+    assert refused.kind == "other"
+    assert len(tenant.adjustments(line)) == 1
+
+
+async def test_a_posted_period_is_shown_and_not_changed(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    month = date(tenant.today.year, tenant.today.month, 1)
+    tenant.post_through(line, month)
+    rows = (await tenant.port.units([line]))[line]
+    assert {row.posted for row in rows if row.start <= month} == {True}
+    assert {row.posted for row in rows if row.start > month} == {False}
+    refused = await adjust(tenant, line, 1, month)
+    assert isinstance(refused, AdjustmentRefused)
+    assert refused.kind == "posted"
+    assert tenant.adjustments(line) == []
+
+
+async def test_nothing_is_sent_after_the_deadline(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    late = tenant.deadline() - timedelta(minutes=1)
+    outcome = await tenant.port.adjust(
+        contract=tenant.contract, line=line, change=1, effective=tenant.today, deadline=late
+    )
+    assert isinstance(outcome, Unsent)
+    assert tenant.adjustments(line) == []
+
+
+@pytest.mark.parametrize(("when", "effects"), [("before", 0), ("after", 1)])
+async def test_a_lost_answer_leaves_the_outcome_unknown(tenant: Tenant, when: str, effects: int) -> None:
+    line = await tenant.new_line(10)
+    tenant.lose(when=when)
+    assert isinstance(await adjust(tenant, line, 1, tenant.today), AdjustUnknown)
+    assert len(tenant.adjustments(line)) == effects
+
+
+async def test_a_lagging_read_does_not_show_what_was_accepted(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    tenant.lag(timedelta(hours=1))
+    assert await adjust(tenant, line, 1, tenant.today) == Accepted()
+    hidden = await tenant.port.units([line])
+    tenant.lag(timedelta())
+    assert {row.units for row in hidden[line]} <= {10}
+    assert {row.units for row in (await tenant.port.units([line]))[line]} == {10, 11}
+
+
+async def test_what_exists_is_found_and_what_does_not_is_left_out(tenant: Tenant) -> None:
+    line = await tenant.new_line(0)
+    contracts = await tenant.port.contracts([tenant.contract, 1])
+    assert set(contracts) == {tenant.contract}
+    contract = contracts[tenant.contract]
+    assert (contract.start, contract.end) == window(tenant.today)
+    assert (contract.company_id, contract.type, contract.period_type) == (COMPANY, 7, 2)
+    assert set(await tenant.port.services([SERVICES[0], 1])) == {SERVICES[0]}
+    assert set(await tenant.port.companies([COMPANY, 1])) == {COMPANY}
+    assert [company.id for company in await tenant.port.companies_by_name("northw")] == [COMPANY]
+    assert await tenant.port.companies_by_name("nobody") == []
+    assert line in {found.id for found in await tenant.port.contract_lines(tenant.contract)}
+    found = await tenant.port.line(line)
+    assert found is not None
+    assert (found.id, found.contract_id, found.service_id) == (line, tenant.contract, SERVICES[0])
+    assert await tenant.port.line(1) is None
+    assert (await tenant.port.threshold()).limit == 10_000
+
+
+async def test_a_service_is_put_on_a_contract_once_and_without_units(tenant: Tenant) -> None:
+    line = await tenant.port.create_line(tenant.contract, SERVICES[2], "csp:one")
+    assert line in {found.id for found in await tenant.port.contract_lines(tenant.contract)}
+    assert (await tenant.port.units([line]))[line] == ()
+    with pytest.raises(Refused):
+        await tenant.port.create_line(tenant.contract, SERVICES[2], "csp:two")
+    with pytest.raises(Refused):
+        await tenant.port.create_line(tenant.contract, 1, "csp:three")
+
+
+async def test_autotask_that_is_away_asks_to_come_later(nobody: AutotaskPort) -> None:
+    with pytest.raises(RetryLater):
+        await nobody.units([1])
+    with pytest.raises(RetryLater):
+        await nobody.contracts([1])
+    deadline = now() + timedelta(seconds=5)
+    outcome = await nobody.adjust(contract=1, line=1, change=1, effective=deadline.date(), deadline=deadline)
+    assert isinstance(outcome, Unsent)
