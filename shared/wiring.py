@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.identity import Verifier
+from shared.ports import MigrationsPort, TransitionsPort
 from shared.settings import Settings, load
 from shared.usecases.app import App, Times
 
@@ -26,6 +27,8 @@ class Services:
 
     app: App
     verifier: Verifier
+    transitions: TransitionsPort
+    migrations: MigrationsPort
 
 
 async def services() -> Services:
@@ -42,7 +45,9 @@ def build(settings: Settings) -> Services:
     from shared.autotask.client import Autotask
     from shared.messaging.queue import ServiceBusQueue
     from shared.partner_center.client import PartnerCenter
+    from shared.partner_center.migrations import Migrations
     from shared.partner_center.token import AppToken
+    from shared.partner_center.transitions import Transitions
     from shared.storage.alarms import Alarms
     from shared.storage.azure_tables import AzureTables
     from shared.storage.coordination import Coordination
@@ -61,19 +66,20 @@ def build(settings: Settings) -> Services:
         now=now,
         ca_file=settings.entra_ca_file,
     )
+    partner_center = PartnerCenter(
+        Transport(settings.partner_center_url, now=now),
+        tokens,
+        now=now,
+        timeout=settings.partner_center_timeout_seconds,
+        read_seconds=settings.partner_center_timeout_seconds,
+    )
     app = App(
         ledger=Ledger(store),
         alarms=Alarms(store),
         coordination=Coordination(store),
         mappings=Mappings(store),
         views=ReadModels(store),
-        partner_center=PartnerCenter(
-            Transport(settings.partner_center_url, now=now),
-            tokens,
-            now=now,
-            timeout=settings.partner_center_timeout_seconds,
-            read_seconds=settings.partner_center_timeout_seconds,
-        ),
+        partner_center=partner_center,
         autotask=Autotask(
             Transport(settings.autotask_url, now=now),
             user=settings.autotask_user,
@@ -99,7 +105,7 @@ def build(settings: Settings) -> Services:
         tenant=settings.api_tenant,
         audience=settings.api_audience,
     )
-    return Services(app, verifier)
+    return Services(app, verifier, Transitions(partner_center.session), Migrations(partner_center.session))
 
 
 def times(settings: Settings) -> Times:

@@ -24,7 +24,7 @@ from functions.http_actions.problems import MEDIA_TYPE, BadRequest, Problem, pro
 from shared.domain.errors import NotFound
 from shared.identity import Caller, Role
 from shared.usecases.app import App
-from shared.wiring import services
+from shared.wiring import Services, services
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,13 @@ class Call:
     """One request by a verified caller."""
 
     request: func.HttpRequest
-    app: App
+    services: Services
     caller: Caller
+
+    @property
+    def app(self) -> App:
+        """What the use cases work with."""
+        return self.services.app
 
     @property
     def path(self) -> str:
@@ -159,7 +164,7 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
             try:
                 built = await services()
                 caller = await built.verifier.caller(req.headers.get("Authorization"), role)
-                answer = await handler(Call(req, built.app, caller))
+                answer = await handler(Call(req, built, caller))
                 return respond(answer) if isinstance(answer, Answer) else respond_problem(answer, req, trace)
             except Exception as error:
                 problem = problem_of(error)

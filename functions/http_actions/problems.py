@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from shared.domain.errors import (
     Conflict,
@@ -78,6 +79,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
     return value
+
+
+def camel(document: Any) -> Any:
+    """A JSON document with its member names in camelCase."""
+    if isinstance(document, dict):
+        return {to_camel(str(name)): camel(value) for name, value in document.items()}
+    return [camel(item) for item in document] if isinstance(document, list) else document
 
 
 def retry_after(wait: timedelta | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from functions.http_actions.problems import plain
+from functions.http_actions.problems import camel, plain
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, NotAllowed, table
 from shared.domain.operation import Event, Leg, Operation
 from shared.domain.subscription import Subscription
@@ -121,16 +121,12 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "settledAt": moment(leg.settled_at),
     }
     if leg.reason is not None:
-        shown["reason"] = _camel(plain(leg.reason))
+        shown["reason"] = camel(plain(leg.reason))
     if leg.drift is not None:
-        shown["drift"] = _camel(plain(leg.drift))
+        shown["drift"] = camel(plain(leg.drift))
     if leg.shortfalls:
         shown["approximations"] = plain(leg.shortfalls)
     return shown
-
-
-def _camel(document: dict[str, Any]) -> dict[str, Any]:
-    return {to_camel(name): value for name, value in document.items()}
 
 
 def _event(event: Event) -> dict[str, Any]:
@@ -193,7 +189,7 @@ def dead_letter(item: Operation) -> dict[str, Any]:
         "type": "operation",
         "diedAt": moment(death.at) if death else None,
         "sequenceNumber": death.sequence_number if death else None,
-        "reasons": [_camel(plain(leg.reason)) for leg in item.legs if leg.reason is not None],
+        "reasons": [camel(plain(leg.reason)) for leg in item.legs if leg.reason is not None],
         "operation": operation(item),
     }
 

@@ -32,6 +32,7 @@ from shared.usecases.work import (
     Work,
     begin,
     bury_orphans,
+    catch_up,
     die,
     load,
     save_line,
@@ -131,6 +132,7 @@ def _posted(rows: Sequence[UnitsRow]) -> tuple[tuple[date, date], ...]:
 async def _one(app: App, held: Held, work: Work) -> Posted | None:
     """Decide about one line and send its adjustments; None where the line is at an end for now."""
     try:
+        await catch_up(app, work)  # reading Autotask may have taken long
         line = await _settle_intent(app, work)
         if line is None:
             return None

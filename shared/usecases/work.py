@@ -93,15 +93,21 @@ async def load(app: App, key: LineKey) -> Work | None:
         return None
     line = stored.value
     older = [await app.ledger.operation(Address(key.customer, key.subscription, number)) for number in line.unsettled]
-    operations = [found for found in older if found is not None]
-    for found in await app.ledger.operations(key.customer, key.subscription, after=line.folded):
+    work = Work(key, stored, [found for found in older if found is not None])
+    await catch_up(app, work)
+    return work if any(leg.status in PUSHABLE for leg in work.legs) else None
+
+
+async def catch_up(app: App, work: Work) -> None:
+    """Fold what was settled at Microsoft since the line was loaded, so that the plan made now serves it too."""
+    line = work.line.value
+    for found in await app.ledger.operations(work.key.customer, work.key.subscription, after=line.folded):
         if not found.value.settled_at_microsoft:
             break
         line, taken = _fold_one(line, found.value)
         if taken:
-            operations.append(found)
-    work = Work(key, Stored(line, stored.etag), operations)
-    return work if any(leg.status in PUSHABLE for leg in work.legs) else None
+            work.operations.append(found)
+    work.line = Stored(line, work.line.etag)
 
 
 def _fold_one(line: Line, operation: Operation) -> tuple[Line, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.actions import Action
@@ -35,7 +35,7 @@ _ACTS = 60
 _DECISIONS = 12  # rounds of re-submitting until nothing is dead
 
 # Everything must have taken effect, and show, within the settling times of `tests.world.world.times`.
-_LATE_AUTOTASK, _LAG, _LATE_MICROSOFT, _WORKING = 600, 200, 50, 1500
+_LATE_AUTOTASK, _LAG, _LATE_MICROSOFT, _WORKING = 600, 200, 110, 1500
 
 
 class Chaos:
@@ -212,7 +212,10 @@ class Chaos:
                 raise RetryLater("table storage does not answer")
 
     def _check_effect(self, adjusted: Adjusted, before: Timeline) -> None:
-        """Each POST that is executed was announced by an intent, and meets the timeline that it was planned on."""
+        """Each POST was announced by an intent, meets the timeline that it was planned on, and is under a lease."""
+        lease = next(row for row in self.world.tables.rows("coordination") if row.partition == "lease")
+        if adjusted.deadline is None or datetime.fromisoformat(str(lease.values["expires"])) < adjusted.deadline:
+            self.unexpected.append(f"{adjusted} without a lease that outlives it")
         line = next(line for line in lines(self.world) if line.line == adjusted.line)
         intent = line.intent
         announced = intent is not None and (intent.adjustment, intent.send_by) == (

@@ -23,7 +23,7 @@ SUBSCRIPTIONS = 20
 OPERATIONS = 40
 SECONDS = 60.0
 # An alarm that is due while its operation is being pushed only disturbs: it is for what was forgotten
-CROWD_SETTINGS = {**SETTINGS, "OUTBOX_SECONDS": "6", "RETRY_MAX_SECONDS": "30"}
+CROWD_SETTINGS = {**SETTINGS, "OUTBOX_SECONDS": "6", "RETRY_MAX_SECONDS": "30", "WAKE_SCHEDULE": "*/2 * * * * *"}
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """The host is killed with SIGKILL at each step of accept and push; after a restart everything comes to rest, once.
 
 Relays stand between the host and Table storage, the queue and both vendors. A dry run enumerates the steps of one
-cancel: each request or frame that changes something outside the host. A crash beside a read leaves the same world as
-one beside the step before it. Then, for each step, one cancel is held before the step is passed on and another one
-after its effect and before its answer, and there the host is killed: in each round one in its push and one in its
-accept. Nobody waits for one round to recover before the next, so that recoveries are interrupted too.
+cancel: each request or frame that changes something outside the host. For each step one cancel is held when the step
+has had its effect and its answer has not come back, and there the host is killed; and so before the first step of
+accept and of push. What else a crash could separate leaves the same world: one before a step is one after the step
+before it, and a read changes nothing. Each round kills one cancel in its push and one in its accept, and nobody waits
+for a round to recover before the next, so that recoveries are interrupted too.
 """
 
 from __future__ import annotations
@@ -229,9 +230,9 @@ def through_relays(stack: Stack, relays: Relays, watches: Watches) -> dict[str, 
 @pytest.fixture(scope="module")
 def killed(relayed: Relayed) -> list[Killed]:
     steps = relayed.steps_of_a_cancel()
-    points = [Point(number + 1, moment) for number in range(len(steps)) for moment in ("before", "after")]
-    accepts = [point for point in points if point.number <= steps.index(SEND) + 1]
-    pushes = [point for point in points if point not in accepts]
+    sent = steps.index(SEND) + 1
+    accepts = [Point(1, "before"), *(Point(number, "after") for number in range(1, sent + 1))]
+    pushes = [Point(sent + 1, "before"), *(Point(number, "after") for number in range(sent + 1, len(steps) + 1))]
     assert len(accepts) <= len(pushes)
     rounds = itertools.zip_longest(pushes, accepts)
     return [

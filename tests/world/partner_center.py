@@ -107,6 +107,7 @@ class PartnerCenter:
         self._working: dict[str, datetime] = {}
         self.faults: list[Fault] = []
         self.away_until: datetime | None = None
+        self.calls = 0  #: changes that were asked for, those that did not get through too
         self.patches: list[Patch] = []
         self.effects: list[Effect] = []
 
@@ -160,6 +161,7 @@ class PartnerCenter:
     ) -> ChangeOutcome:
         """See PartnerCenterPort."""
         self._take_effect()
+        self.calls += 1
         if self._clock.now() >= deadline or self._is_away():
             return Unreached("no connection")
         fault = self.faults.pop(0) if self.faults else None
