@@ -7,12 +7,19 @@ given back while its process is restarted would else sooner or later belong to s
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import random
 import socket
+import tempfile
+from pathlib import Path
+from typing import IO
 
 LOOPBACK = "127.0.0.1"
 FIRST, LAST = 18_000, 31_999
 _ATTEMPTS = 500
+
+_claims: list[IO[str]] = []
+"""Open files whose locks are the claims; the system releases them with the process."""
 
 
 class NoFreePortError(RuntimeError):
@@ -35,10 +42,25 @@ def free_ports(count: int) -> list[int]:
             listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             with contextlib.suppress(OSError):
                 listener.bind((LOOPBACK, port))
-                found.append(port)
+                if _reserved(port):
+                    found.append(port)
     if len(found) < count:
         raise NoFreePortError(f"only {len(found)} of {count} ports are free between {FIRST} and {LAST}")
     return found
+
+
+def _reserved(port: int) -> bool:
+    """Claim a port against other stacks of this machine until this process ends; its own process binds it later."""
+    folder = Path(tempfile.gettempdir()) / "csp-functions-ports"
+    folder.mkdir(exist_ok=True)
+    claim = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def require_free(port: int) -> int:

@@ -29,6 +29,7 @@ _TIMES = {
     "SYNC_SCHEDULE": "0 0 */4 * * *",
     "SWEEP_SCHEDULE": "0 0 * * * *",
     "PARTNER_TIME_ZONE": "UTC",
+    "ACCEPT_SECONDS": "5",
     "SETTLE_SECONDS": "4",
     "AUTOTASK_TIMEOUT_SECONDS": "4",
     "PARTNER_CENTER_TIMEOUT_SECONDS": "8",

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
 
     partner_time_zone: Annotated[str, AfterValidator(_zone)]
 
+    accept_seconds: Seconds = 30
     settle_seconds: Seconds = 900
     autotask_timeout_seconds: Seconds = 30
     partner_center_timeout_seconds: Seconds = 60

@@ -115,6 +115,7 @@ def times(settings: Settings) -> Times:
         return timedelta(seconds=value)
 
     return Times(
+        accept=seconds(settings.accept_seconds),
         settle=seconds(settings.settle_seconds),
         autotask_timeout=seconds(settings.autotask_timeout_seconds),
         partner_timeout=seconds(settings.partner_center_timeout_seconds),

@@ -63,10 +63,13 @@ class ServiceBusQueue:
                 raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
 
     async def _drop(self) -> None:
-        client, self._client, self._sender = self._client, None, None
+        client, sender = self._client, self._sender
+        self._client = self._sender = None
         if client is not None:
             try:
                 async with asyncio.timeout(2):
+                    if sender is not None:  # the client knows its senders only weakly; nobody else would close it
+                        await sender.close()
                     await client.close()
             except Exception:  # noqa: BLE001 - a connection that is given up may fail in any way while closing
                 return

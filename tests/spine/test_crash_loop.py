@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from shared.domain.operation import CRASH_LIMIT
 from tests.spine.broker import Broker
 from tests.spine.conftest import SETTINGS
@@ -18,6 +22,14 @@ IMPATIENT = {
 }
 # Some workers die while they read the units, the others while they send the adjustment
 DEADLY_READINGS = 4
+
+
+@pytest.fixture
+def impatient(world: World) -> Iterator[World]:
+    """The worker's world while its host has these settings."""
+    world.stack.restart("host", IMPATIENT)
+    yield world
+    world.stack.restart("host")
 
 
 def deaths_so_far(world: World) -> int:

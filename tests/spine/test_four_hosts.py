@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from urllib.parse import urlsplit
 
 import pytest
@@ -113,7 +114,7 @@ def test_four_hosts_come_to_the_same_end_as_one(crowd: Crowd) -> None:
         assert len(dates) == len(set(dates)) <= OPERATIONS // SUBSCRIPTIONS
 
 
-def _last_change(world: World, subject: Subject) -> object:
+def _last_change(world: World, subject: Subject) -> date:
     return max(day for day, _ in world.adjustments(subject))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SEEDED_CUSTOMERS = 500
 SUBSCRIPTIONS_EACH = 2
 REST_SECONDS = 30.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.15
 
 T = TypeVar("T")
 
@@ -77,6 +77,8 @@ class World:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         client = httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False, limits=self._limits)
         return self._open.enter_context(client)
+
+    # -- the stack itself
 
     def calm(self) -> None:
         """No faults, real time, every switch at its default."""
