@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import random
 import socket
 import tempfile
 from pathlib import Path
-from typing import IO
 
 LOOPBACK = "127.0.0.1"
 FIRST, LAST = 18_000, 31_999
 _ATTEMPTS = 500
-
-_claims: list[IO[str]] = []
-"""Open files whose locks are the claims; the system releases them with the process."""
 
 
 class NoFreePortError(RuntimeError):
@@ -53,13 +50,12 @@ def _reserved(port: int) -> bool:
     """Claim a port against other stacks of this machine until this process ends; its own process binds it later."""
     folder = Path(tempfile.gettempdir()) / "csp-functions-ports"
     folder.mkdir(exist_ok=True)
-    claim = (folder / str(port)).open("w")
+    claim = os.open(folder / str(port), os.O_CREAT | os.O_WRONLY)  # kept open: the lock is the claim
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        claim.close()
+        os.close(claim)
         return False
-    _claims.append(claim)
     return True
 
 

@@ -28,7 +28,7 @@ def batches() -> list[range]:
     one = os.environ.get("CHAOS_SEED")
     if one is not None:
         return [range(int(one), int(one) + 1)]
-    count = int(os.environ.get("CHAOS_SEEDS", "300"))
+    count = int(os.environ.get("CHAOS_SEEDS", "200"))
     return [range(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
 
 
