@@ -203,6 +203,7 @@ class MappingChange:
     document: str = ""  # the mapping row's content as JSON, written when the operation is carried out
     previous: str = ""  # what it takes the place of, to go back to where it cannot be carried out
     adopt: bool = False
+    policy_only: bool = False  # line and units stay as they are; only what comes later is billed by the new policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +230,8 @@ class Operation:
 
     @property
     def writes_known(self) -> bool:
-        """Whether its end says how the subscription is from now on; giving a mapping up says nothing of it."""
-        return self.mapping is None or self.mapping.line is not None
+        """Whether its end says how the subscription is from now on: a mapping given up, or a new policy, does not."""
+        return self.mapping is None or (self.mapping.line is not None and not self.mapping.policy_only)
 
     @property
     def settled_at_microsoft(self) -> bool:

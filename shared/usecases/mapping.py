@@ -88,14 +88,18 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
         calendar=BillingCalendar(contract.start, _period(contract)),
         policy=policy,
         since=app.business_date(reading.observed_at),
-        since_sequence=head.value.next_sequence,
+        since_sequence=present.value.since_sequence if present and same_line else head.value.next_sequence,
         changed_at=app.now(),
         changed_by=request.caller,
     )
-    adopt = await _adopts(app, request, contract.id, line, moved=present is not None and not same_line)
+    policy_only = same_line and request.units is None
+    adopt = policy_only or await _adopts(app, request, contract.id, line, moved=present is not None and not same_line)
     if await app.mappings.customer(request.customer) is None:
         await map_customer(app, request.customer, contract.company_id, request.caller)
-    return await _accept(app, mapping, adopt=adopt, present=present, subscription=subscription, head=head)
+    change = MappingChange(
+        line, contract.id, document(mapping), document(present.value) if present else "", adopt, policy_only
+    )
+    return await _accept(app, mapping, change, present=present, subscription=subscription, head=head)
 
 
 async def unmap_subscription(app: App, customer: str, subscription: str, caller: str) -> Operation | None:
@@ -224,8 +228,8 @@ async def _adopts(app: App, request: MappingRequest, contract: int, line: int, *
 async def _accept(
     app: App,
     mapping: SubscriptionMapping,
+    change: MappingChange,
     *,
-    adopt: bool,
     present: Stored[SubscriptionMapping] | None,
     subscription: Subscription,
     head: Stored[Head],
@@ -236,11 +240,9 @@ async def _accept(
     if present is not None and present.value.line != mapping.line:
         legs.append(Leg(present.value.line, present.value.contract, Target(0, day, day)))
     units = billed_units(known, mapping.policy)
-    if not adopt and units is not None:
+    if not change.adopt and units is not None:
         legs.append(Leg(mapping.line, mapping.contract, Target(units, day, day)))
     address = Address(mapping.customer, mapping.subscription, head.value.next_sequence)
-    previous = document(present.value) if present else ""
-    change = MappingChange(mapping.line, mapping.contract, document(mapping), previous, adopt)
     operation = _operation(app, address, mapping.changed_by, change, legs, known)
     return await _store_and_carry_out(app, operation, head)
 
@@ -303,7 +305,7 @@ async def carry_out_mapping(app: App, stored: Stored[Operation]) -> Stored[Opera
         return await _later(app, stored, str(error))
     if not await _assigned(app, operation.address, new):
         return await _refused(app, stored, "line_taken", "The line was given to another subscription meanwhile.")
-    if new is not None and actual is not None:
+    if new is not None and actual is not None and not change.policy_only:
         await _adopt(app, operation, new, actual)
     stored = await settle_as(app, stored, PartnerStatus.NOT_NEEDED)
     if stored.value.pushable:

@@ -35,7 +35,7 @@ _ACTS = 60
 _DECISIONS = 12  # rounds of re-submitting until nothing is dead
 
 # Everything must have taken effect, and show, within the settling times of `tests.world.world.times`.
-_LATE_AUTOTASK, _LAG, _LATE_MICROSOFT, _WORKING = 600, 200, 110, 1500
+_LATE_AUTOTASK, _LAG, _LATE_MICROSOFT, _WORKING = 600, 200, 55, 1500
 
 
 class Chaos:

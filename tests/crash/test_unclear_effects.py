@@ -49,7 +49,7 @@ def test_an_unclear_answer_of_autotask_leads_to_one_adjustment(fault: autotask.F
     [
         partner_center.Fault(ChangeFault.LOST),
         partner_center.Fault(ChangeFault.ANSWER_LOST),
-        partner_center.Fault(ChangeFault.LATE, 110),
+        partner_center.Fault(ChangeFault.LATE, 55),
         partner_center.Fault(ChangeFault.UNREACHED),
         partner_center.Fault(ChangeFault.BUSY, 90),
         partner_center.Fault(ChangeFault.WORKING, 2400),

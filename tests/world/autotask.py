@@ -30,7 +30,7 @@ class AdjustFault(StrEnum):
 
     LOST = "lost"  #: no answer, no effect
     ANSWER_LOST = "answer_lost"  #: the effect, but no answer
-    LATE = "late"  #: no answer; the effect comes `seconds` later
+    LATE = "late"  #: no answer; the effect comes `seconds` after the deadline
     UNSENT = "unsent"
     THROTTLED = "throttled"  #: no effect; leave it alone for `seconds`
     REFUSED = "refused"  #: a refusal that names no date
@@ -169,8 +169,9 @@ class Autotask:
         without_effect = _without_effect(fault) or self._refusal(contract, line, adjustment)
         if without_effect is not None:
             return without_effect
-        late = timedelta(seconds=fault.seconds) if fault is not None and fault.kind is AdjustFault.LATE else timedelta()
-        adjusted = Adjusted(line, adjustment, now + late, "api", deadline)
+        is_late = fault is not None and fault.kind is AdjustFault.LATE
+        effective_at = deadline + timedelta(seconds=fault.seconds) if fault is not None and is_late else now
+        adjusted = Adjusted(line, adjustment, effective_at, "api", deadline)
         if self.on_effect is not None:
             self.on_effect(adjusted, self._timeline_to_be(line))
         self.log.append(adjusted)

@@ -37,7 +37,7 @@ class ChangeFault(StrEnum):
 
     LOST = "lost"  #: no answer, no effect
     ANSWER_LOST = "answer_lost"  #: the effect, but no answer
-    LATE = "late"  #: no answer; the effect comes `seconds` later
+    LATE = "late"  #: no answer; the effect comes `seconds` after the deadline
     UNREACHED = "unreached"
     BUSY = "busy"
     WORKING = "working"  #: 202; the effect comes `seconds` later
@@ -172,11 +172,14 @@ class PartnerCenter:
                 return Busy("429", "too many requests", timedelta(seconds=seconds or 60))
             case Fault(ChangeFault.REFUSED):
                 return ChangeRefused(400, "800091", "The subscription cannot be updated.")
-        return self._received(customer, subscription, Known(body["status"], body["quantity"]), request_id, fault)
+        effective_at = _effective_at(fault, self._clock.now(), deadline)
+        patch = Patch(
+            subscription, request_id, Known(body["status"], body["quantity"]), self._clock.now(), effective_at
+        )
+        return self._received(customer, patch, fault)
 
-    def _received(
-        self, customer: str, subscription: str, wanted: Known, request_id: str, fault: Fault | None
-    ) -> ChangeOutcome:
+    def _received(self, customer: str, patch: Patch, fault: Fault | None) -> ChangeOutcome:
+        subscription = patch.subscription
         present = self._resources.get(customer, {}).get(subscription)
         if present is None:
             return ChangeRefused(404, "60003", "There is no such subscription.")
@@ -185,20 +188,14 @@ class PartnerCenter:
         now = self._clock.now()
         if self._working.get(subscription, now) > now:
             return Busy("800060", "Another operation is in progress.", timedelta(minutes=2))
-        effective_at: datetime | None = now
-        if fault is not None and fault.kind is ChangeFault.LOST:
-            effective_at = None
-        elif fault is not None and fault.kind in {ChangeFault.LATE, ChangeFault.WORKING}:
-            effective_at = now + timedelta(seconds=fault.seconds)
-        patch = Patch(subscription, request_id, wanted, now, effective_at)
         self.patches.append(patch)
-        if effective_at is not None:
-            self._under_way.append((effective_at, customer, patch))
+        if patch.effective_at is not None:
+            self._under_way.append((patch.effective_at, customer, patch))
             self._take_effect()
         if fault is None:
             return Applied(copy.deepcopy(self._resources[customer][subscription]), now)
-        if fault.kind is ChangeFault.WORKING and effective_at is not None:
-            self._working[subscription] = effective_at
+        if fault.kind is ChangeFault.WORKING and patch.effective_at is not None:
+            self._working[subscription] = patch.effective_at
             return Working("")
         return Unknown("no answer")
 
@@ -222,3 +219,14 @@ class PartnerCenter:
 
     def _is_away(self) -> bool:
         return self.away_until is not None and self._clock.now() < self.away_until
+
+
+def _effective_at(fault: Fault | None, now: datetime, deadline: datetime) -> datetime | None:
+    match fault:
+        case Fault(ChangeFault.LOST):
+            return None
+        case Fault(ChangeFault.LATE, seconds):
+            return deadline + timedelta(seconds=seconds)
+        case Fault(ChangeFault.WORKING, seconds):
+            return now + timedelta(seconds=seconds)
+    return now
