@@ -207,3 +207,18 @@ def change_at_microsoft(world: World, subject: Subject, **properties: object) ->
 
 def _first_of_next_month(day: date) -> date:
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def test_a_new_policy_of_a_mapping_hides_no_change_that_nobody_has_billed_yet(world: World) -> None:
+    subject = world.outside_window()
+    change_at_microsoft(world, subject, quantity=subject.quantity + 2)
+    mapper = world.clients["mapper"]
+    mapping = mapper.get(f"{subject.path}/mapping").json()
+    body = {"contractId": mapping["contractId"], "contractServiceId": subject.line, "policy": {"suspend": "none"}}
+
+    changed = mapper.put(f"{subject.path}/mapping", json=body)
+    synced = world.clients["operator"].post(f"{subject.path}/sync")
+
+    assert (changed.status_code, changed.json()["mapping"]["policy"]["suspend"]) == (200, "none")
+    world.wait_for_rest(synced.json()["operation"]["id"])
+    assert world.adjustments(subject) == [(world.today(), 2)]
