@@ -19,7 +19,7 @@ from tests.crash.chaos import SUBSCRIPTIONS, Chaos
 from tests.world import checks
 from tests.world.world import CONTRACT_END, CONTRACT_START, CUSTOMER, World, line_id, subscription_id
 
-_BATCH = 25
+_BATCH = 20
 _LAST_LINES = 120
 
 
@@ -28,7 +28,7 @@ def batches() -> list[range]:
     one = os.environ.get("CHAOS_SEED")
     if one is not None:
         return [range(int(one), int(one) + 1)]
-    count = int(os.environ.get("CHAOS_SEEDS", "200"))
+    count = int(os.environ.get("CHAOS_SEEDS", "80"))
     return [range(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
 
 
