@@ -5,7 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from shared.messaging.envelope import Delivery
-from shared.usecases.deliver import deliver
+from shared.usecases.push import deliver
 from shared.wiring import services
 
 blueprint = func.Blueprint()

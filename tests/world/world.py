@@ -22,7 +22,7 @@ from shared.storage.read_models import ReadModels
 from shared.storage.rows import from_row, text_of
 from shared.storage.store import TableStore
 from shared.usecases.app import App, QueuePort, Times
-from shared.usecases.deliver import deliver
+from shared.usecases.push import deliver
 from shared.usecases.wake import wake
 from tests.world.autotask import Autotask
 from tests.world.clock import Clock
