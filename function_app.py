@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.http_actions import actions, dead_letters, mappings, operations, previews, service, subscriptions
+from functions.http_actions import (
+    actions,
+    dead_letters,
+    mappings,
+    migrations,
+    operations,
+    previews,
+    renewals,
+    service,
+    subscriptions,
+    upgrades,
+)
 from functions.queue_autotask import push
 from functions.timer_sync import full, sweep, wake
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for part in (service, subscriptions, previews, actions, operations, mappings, dead_letters, full, wake, sweep, push):
+for part in (
+    service,
+    subscriptions,
+    previews,
+    actions,
+    upgrades,
+    migrations,
+    renewals,
+    operations,
+    mappings,
+    dead_letters,
+    full,
+    wake,
+    sweep,
+    push,
+):
     app.register_functions(part.blueprint)

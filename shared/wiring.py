@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.identity import Verifier
-from shared.ports import MigrationsPort, TransitionsPort
 from shared.settings import Settings, load
 from shared.usecases.app import App, Times
 
@@ -27,8 +26,6 @@ class Services:
 
     app: App
     verifier: Verifier
-    transitions: TransitionsPort
-    migrations: MigrationsPort
 
 
 async def services() -> Services:
@@ -80,6 +77,8 @@ def build(settings: Settings) -> Services:
         mappings=Mappings(store),
         views=ReadModels(store),
         partner_center=partner_center,
+        transitions=Transitions(partner_center.session),
+        migrations=Migrations(partner_center.session),
         autotask=Autotask(
             Transport(settings.autotask_url, now=now),
             user=settings.autotask_user,
@@ -105,7 +104,7 @@ def build(settings: Settings) -> Services:
         tenant=settings.api_tenant,
         audience=settings.api_audience,
     )
-    return Services(app, verifier, Transitions(partner_center.session), Migrations(partner_center.session))
+    return Services(app, verifier)
 
 
 def times(settings: Settings) -> Times:

@@ -14,10 +14,10 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from functions.http_actions.problems import MEDIA_TYPE, BadRequest, Problem, problem_of
@@ -43,7 +43,17 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
 
+class Query(BaseModel):
+    """Base of the query parameters of a route that has many: camelCase names, and an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
 B = TypeVar("B", bound=Body)
+Q = TypeVar("Q", bound=Query)
+
+Guid = Annotated[str, Field(pattern=f"(?i)^{_GUID.pattern}$"), AfterValidator(str.lower)]
+Moment = AwareDatetime  # with its zone: a moment without one would be a day early or late somewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,15 @@ class Call:
     def path(self) -> str:
         """The path of the request."""
         return path_of(self.request)
+
+    @property
+    def method(self) -> str:
+        """The method of the request."""
+        return str(self.request.method)
+
+    def query(self, kind: type[Q]) -> Q:
+        """The query parameters. Raises ValidationError."""
+        return kind.model_validate(dict(self.request.params))
 
     def guid(self, name: str) -> str:
         """A route parameter that is a GUID, in lower case; what is none cannot be known to anybody."""

@@ -1,66 +1,95 @@
-"""What a dialog shows before somebody presses the button: previews of actions, and what a subscription can become."""
+"""What a dialog shows before somebody presses the button: what will happen, until when, and what is taken away."""
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import azure.functions as func
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.acting import SUBSCRIPTION, Seats, Word
+from functions.http_actions.endpoint import Answer, Call, Guid, Moment, Query, endpoint
 from functions.http_actions.problems import BadRequest, camel, plain
 from shared.domain.actions import Action
+from shared.domain.asks import Ask, MigrateAsk, MigrationScheduleAsk, RenewalAsk, UpgradeAsk
+from shared.domain.timeline import Step
 from shared.identity import Role
-from shared.usecases.options import migrate_options, upgrade_options
-from shared.usecases.preview import Shown, show_preview
+from shared.usecases.preview import Bill, Shown, show_preview
 
 blueprint = func.Blueprint()
 
-_ROUTE = "customers/{customer}/subscriptions/{subscription}"
 _PREVIEWED = {
     show.action_name(action): action
-    for action in (Action.SUSPEND, Action.REACTIVATE, Action.CHANGE_QUANTITY, Action.CANCEL)
+    for action in Action
+    if action not in {Action.SYNC, Action.CANCEL_MIGRATION_SCHEDULE}
 }
-_MAX_SEATS = 10_000_000
+
+
+class Choices(Query):
+    """The choices of a dialog, as query parameters; the same names as in the body of the action."""
+
+    quantity: Seats | None = None
+    target: Word | None = None
+    to_subscription_id: Guid | None = None
+    transition_type: Word | None = None
+    term_duration: Word | None = None
+    billing_cycle: Word | None = None
+    promotion_id: Word | None = None
+    purchase_full_term: bool = False
+    custom_term_end_date: Moment | None = None
+    target_date: Moment | None = None
+
+    def ask(self, action: Action) -> Ask | None:
+        """What is asked for; None where the dialog has not chosen yet."""
+        migration = MigrateAsk(
+            self.term_duration, self.billing_cycle, self.purchase_full_term, self.quantity, self.custom_term_end_date
+        )
+        renewal = RenewalAsk(
+            self.quantity,
+            self.target,
+            self.term_duration,
+            self.billing_cycle,
+            self.promotion_id,
+            self.custom_term_end_date,
+        )
+        match action:
+            case Action.UPGRADE if self.target is not None:
+                return UpgradeAsk(
+                    self.target,
+                    self.quantity,
+                    self.to_subscription_id,
+                    self.transition_type,
+                    self.term_duration,
+                    self.billing_cycle,
+                    self.promotion_id,
+                )
+            case Action.MIGRATE:
+                return migration
+            case Action.SCHEDULE_MIGRATION:
+                return MigrationScheduleAsk(migration, self.target_date)
+            case Action.SCHEDULE_RENEWAL if renewal != RenewalAsk():
+                return renewal
+        return None
 
 
 @blueprint.function_name("preview_action")
-@blueprint.route(route=f"{_ROUTE}/preview/{{action}}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@blueprint.route(route=f"{SUBSCRIPTION}/preview/{{action}}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @endpoint(Role.READ)
 async def preview_action(call: Call) -> Answer:
     """What an action would do now: time remaining, seats that can be given back, losses, and the bill."""
     action = _PREVIEWED.get(call.text("action"))
     if action is None:
         raise BadRequest("action_not_found", f"There is no preview of {call.text('action')[:40]}.", status=404)
-    quantity = _quantity(call) if action is Action.CHANGE_QUANTITY else None
-    shown = await show_preview(call.app, call.guid("customer"), call.guid("subscription"), action, quantity)
+    choices = call.query(Choices)
+    if action is Action.CHANGE_QUANTITY and choices.quantity is None:
+        raise BadRequest("quantity_missing", "quantity is the wanted number of seats.", name="quantity", status=422)
+    quantity = choices.quantity if action is Action.CHANGE_QUANTITY else None
+    shown = await show_preview(
+        call.app, call.guid("customer"), call.guid("subscription"), action, quantity, choices.ask(action)
+    )
     return Answer(_preview(shown))
-
-
-@blueprint.function_name("upgrade_options")
-@blueprint.route(route=f"{_ROUTE}/upgrade/options", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
-async def list_upgrade_options(call: Call) -> Answer:
-    """All products that the subscription can be upgraded to, now and at its renewal, and why others not."""
-    found = await upgrade_options(call.app, call.services.transitions, call.guid("customer"), call.guid("subscription"))
-    return Answer(camel(plain(found)))
-
-
-@blueprint.function_name("migrate_options")
-@blueprint.route(route=f"{_ROUTE}/migrate/options", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
-async def list_migrate_options(call: Call) -> Answer:
-    """The terms and billing frequencies that a legacy subscription can be migrated with, and why others not."""
-    found = await migrate_options(call.app, call.services.migrations, call.guid("customer"), call.guid("subscription"))
-    return Answer(camel(plain(found)))
-
-
-def _quantity(call: Call) -> int:
-    value = call.request.params.get("quantity", "")
-    if not (value.isdecimal() and len(value) <= 8 and 0 < int(value) <= _MAX_SEATS):
-        raise BadRequest("quantity_invalid", "quantity is the wanted number of seats.", name="quantity", status=422)
-    return int(value)
 
 
 def _preview(shown: Shown) -> dict[str, Any]:
@@ -74,19 +103,43 @@ def _preview(shown: Shown) -> dict[str, Any]:
         ],
         "losses": plain(seen.losses),
         "consequences": list(seen.consequences),
+        "restorations": plain(seen.restorations),
+        "addOns": camel(plain(shown.add_ons)),
         "refund": None,
-        "bill": None,
+        "bill": [_bill(bill) for bill in shown.bill] or None,
     }
     if seen.refund is not None:
         document["refund"] = {"estimate": True, **camel(plain(seen.refund)), "shareOfTermPrice": seen.refund.share}
-    if shown.bill is not None:
-        document["bill"] = {
-            "contractId": shown.bill.contract,
-            "contractServiceId": shown.bill.line,
-            "before": [{"from": show.moment(step.date), "units": step.units} for step in shown.bill.before],
-            "after": [{"from": show.moment(step.date), "units": step.units} for step in shown.bill.after],
+    if shown.upgrade is not None:
+        job = shown.upgrade
+        document["upgrade"] = {
+            "target": job.target,
+            "title": job.title,
+            "quantity": job.quantity,
+            "allSeats": job.full,
+            "transitionType": job.transition_type,
+            "toSubscriptionId": job.to_subscription,
         }
+    if shown.migration is not None:
+        document["migration"] = {"addOns": list(shown.migration.add_ons), "scheduled": shown.migration.scheduled}
+    if shown.schedule:
+        document["scheduled"] = json.loads(shown.schedule)
     return document
+
+
+def _bill(bill: Bill) -> dict[str, Any]:
+    return {
+        "contractId": bill.contract,
+        "contractServiceId": bill.line,
+        "serviceId": bill.service,
+        "product": bill.product or None,
+        "before": [_step(step) for step in bill.before],
+        "after": [_step(step) for step in bill.after],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"from": show.moment(step.date), "units": step.units}
 
 
 def _iso_duration(value: timedelta) -> str:

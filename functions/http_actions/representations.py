@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from functions.http_actions.problems import camel, plain
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, NotAllowed, table
+from shared.domain.known import Known
 from shared.domain.operation import Event, Leg, Operation
 from shared.domain.subscription import Subscription
 from shared.messaging.envelope import BrokerMessage
@@ -52,7 +55,9 @@ def subscription(item: Subscription, badge: str, now: datetime) -> dict[str, Any
         ],
         "productKey": item.product_key,
         "badge": badge,
-        "actions": {to_camel(action.value): decision(found) for action, found in table(item, now).items()},
+        "scheduled": json.loads(item.schedule) if item.schedule else None,
+        "migratedFrom": item.migrated_from,
+        "actions": {member_name(action): decision(found) for action, found in table(item, now).items()},
     }
 
 
@@ -63,13 +68,11 @@ def decision(found: Decision) -> dict[str, Any]:
             return {"allowed": True, **({"until": moment(until)} if until else {})}
         case AlreadyDone():
             return {"allowed": False, "code": "already_done", "reason": "The subscription is in this state already."}
-        case NotAllowed(code, sentence, until, alternatives):
-            shown: dict[str, Any] = {"allowed": False, "code": code, "reason": sentence}
-            if until is not None:
-                shown["until"] = moment(until)
-            if alternatives:
-                shown["alternatives"] = plain(alternatives)
-            return shown
+        case NotAllowed():
+            moments = {"until": moment(found.until), "allowedFrom": moment(found.allowed_from)}
+            lists = {"alternatives": plain(found.alternatives), "differences": plain(found.differences)}
+            more = {name: value for name, value in (moments | lists).items() if value}
+            return {"allowed": False, "code": found.code, "reason": found.sentence} | more
 
 
 def operation(item: Operation, events: list[Event] | None = None) -> dict[str, Any]:
@@ -86,8 +89,8 @@ def operation(item: Operation, events: list[Event] | None = None) -> dict[str, A
         "requestedAt": moment(item.requested_at),
         "requestedBy": item.requested_by,
         "businessDate": moment(item.business_date),
-        "before": plain(item.before),
-        "after": plain(item.after),
+        "before": _known(item.before),
+        "after": _known(item.after),
         "cause": item.cause,
         "partnerCenter": {
             "status": leg.status.value,
@@ -97,6 +100,7 @@ def operation(item: Operation, events: list[Event] | None = None) -> dict[str, A
             "text": leg.text,
         },
         "autotask": [_leg(part) for part in item.legs],
+        **_beyond_a_patch(item),
         "links": {"self": f"/api/operations/{item.address}"},
     }
     if events is not None:
@@ -104,14 +108,67 @@ def operation(item: Operation, events: list[Event] | None = None) -> dict[str, A
     return shown
 
 
+def _beyond_a_patch(item: Operation) -> dict[str, Any]:
+    """What an upgrade or a migration is about, and the operations that belong to this one."""
+    shown: dict[str, Any] = {}
+    if item.upgrade is not None:
+        job = item.upgrade
+        shown["upgrade"] = {
+            "target": job.target,
+            "title": job.title,
+            "quantity": job.quantity,
+            "allSeats": job.full,
+            "toSubscriptionId": job.to_subscription,
+            "newSubscriptionId": job.made,
+            "microsoftId": job.microsoft_id,
+            "warning": job.warning,
+        }
+    if item.migration is not None:
+        plan = item.migration
+        shown["migration"] = {
+            "reference": plan.reference,
+            "termDuration": plan.term,
+            "billingCycle": plan.billing,
+            "purchaseFullTerm": plan.full_term,
+            "quantity": plan.quantity,
+            "addOns": list(plan.add_ons),
+            "scheduledFor": moment(plan.at),
+            "microsoftId": plan.microsoft_id,
+            "newSubscriptionId": plan.made,
+            "note": plan.note,
+        }
+    links = {
+        "follows": str(replace(item.address, sequence=item.follows)) if item.follows else "",
+        "followedBy": str(replace(item.address, sequence=item.followed_by)) if item.followed_by else "",
+        "causedBy": item.linked,
+    }
+    return shown | {name: value for name, value in links.items() if value}
+
+
+def member_name(action: Action) -> str:
+    """An action as a member of a JSON object."""
+    return to_camel(action.value)
+
+
 def action_name(action: Action) -> str:
     """An action as a path segment."""
     return action.value.replace("_", "-")
 
 
+def _known(item: Known) -> dict[str, Any]:
+    shown: dict[str, Any] = {"status": item.status, "quantity": item.quantity}
+    if item.product:
+        shown["product"] = item.product
+    if item.auto_renew is not None:
+        shown["autoRenewEnabled"] = item.auto_renew
+    if item.schedule is not None:
+        shown["scheduled"] = json.loads(item.schedule) if item.schedule else None
+    return shown
+
+
 def _leg(leg: Leg) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "contractServiceId": leg.line,
+        "contractServiceId": leg.line or None,
         "contractId": leg.contract,
         "units": leg.target.units,
         "increaseOn": moment(leg.target.increase_on),

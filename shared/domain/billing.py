@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 
 from shared.domain.calendar import PeriodType, period_start_after
-from shared.domain.operation import Known
+from shared.domain.known import Known
 from shared.domain.timeline import Target
 
 

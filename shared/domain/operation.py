@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from shared.domain.jobs import MigrationJob, UpgradeJob
+from shared.domain.known import Intention, Known, Memory
 from shared.domain.planning import DriftPolicy, Shortfall
 from shared.domain.timeline import Target
 
@@ -27,7 +29,16 @@ class Kind(StrEnum):
     REACTIVATE = "reactivate"
     CHANGE_QUANTITY = "change_quantity"
     CANCEL = "cancel"
+    UPGRADE = "upgrade"
+    MIGRATE = "migrate"
+    SCHEDULE_MIGRATION = "schedule_migration"  # Microsoft shall migrate later; also a change of such a schedule
+    CANCEL_MIGRATION_SCHEDULE = "cancel_migration_schedule"
+    SCHEDULE_RENEWAL = "schedule_renewal"
+    REMOVE_SCHEDULE = "remove_schedule"
+    AUTO_RENEW_ON = "auto_renew_on"
+    AUTO_RENEW_OFF = "auto_renew_off"
     DETECTED = "detected"  # sync saw a change that nobody asked us for
+    MOVED = "moved"  # seats came here, or went, by the operation of another subscription
     MAP = "map"  # a subscription's line was named, changed or given up
 
 
@@ -40,6 +51,7 @@ class PartnerStatus(StrEnum):
     APPLIED = "applied"  #: the subscription was seen in the wanted state
     REFUSED = "refused"  #: it did not happen and will not
     NOT_NEEDED = "not_needed"  #: nothing to do at Microsoft
+    TIMED_OUT = "timed_out"  #: Microsoft accepted it and never said how it ended; a person has to look
 
 
 class LegStatus(StrEnum):
@@ -122,8 +134,22 @@ class DriftSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line is still to be found or made: on the contract, for the service that the product is billed as.
+
+    The billing policy is that of subscription `like`.
+    """
+
+    contract: int
+    product: str
+    term: str
+    billing: str
+    like: str
+
+
+@dataclass(frozen=True, slots=True)
 class Leg:
-    """One line's part of an operation. `line` is the Autotask contract service id."""
+    """One line's part of an operation. `line` is the Autotask contract service id, 0 while it has a place only."""
 
     line: int
     contract: int
@@ -138,38 +164,13 @@ class Leg:
     decided: bool = False  # a person re-submitted it after looking: an accepted adjustment may be planned anew
     settled_at: datetime | None = None
     shortfalls: tuple[Shortfall, ...] = ()
+    place: Place | None = None
 
     def to(self, status: LegStatus) -> Leg:
         """The leg in another status. Raises ValueError where the table of transitions does not know the step."""
         if status not in LEG_TRANSITIONS[self.status]:
             raise ValueError(f"a leg cannot go from {self.status} to {status}")
         return replace(self, status=status)
-
-
-@dataclass(frozen=True, slots=True)
-class Intention:
-    """What the subscription shall look like at Microsoft; None means: as it is. Quantity is absolute, in seats."""
-
-    status: str | None = None
-    quantity: int | None = None
-
-    def holds(self, known: Known) -> bool:
-        """Whether a subscription already looks as intended."""
-        same_status = self.status is None or self.status == known.status
-        return same_status and (self.quantity is None or self.quantity == known.quantity)
-
-    def untouched(self, before: Known, known: Known) -> bool:
-        """Whether what is intended to change is still as it was before."""
-        same_status = self.status is None or before.status == known.status
-        return same_status and (self.quantity is None or before.quantity == known.quantity)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger knows a subscription to be at Microsoft: Microsoft's status word and the seats."""
-
-    status: str
-    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,13 @@ class Operation:
     death: Death | None = None
     mapping: MappingChange | None = None
     cause: str = ""
+    upgrade: UpgradeJob | None = None
+    migration: MigrationJob | None = None
+    memory: Memory | None = None  # what a suspension switches off
+    restores: tuple[Intention, ...] = ()  # what follows at Microsoft once this one has ended there
+    follows: int | None = None  # sequence number of the operation that this one belongs to
+    followed_by: int | None = None
+    linked: str = ""  # the operation of another subscription that this one is a consequence of
     schema: int = field(default=1)
 
     @property
@@ -256,7 +264,13 @@ class Operation:
     @property
     def pushable(self) -> bool:
         """Whether a line of this operation is still to be pushed."""
-        return self.took_effect and any(leg.status in PUSHABLE for leg in self.legs)
+        return self.took_effect and any(leg.status in PUSHABLE and leg.line for leg in self.legs)
+
+    @property
+    def unplaced(self) -> Leg | None:
+        """The leg whose line is still to be found."""
+        legs = (leg for leg in self.legs if leg.status in PUSHABLE and not leg.line)
+        return next(legs, None) if self.took_effect else None
 
     @property
     def needs_notice(self) -> bool:
@@ -272,8 +286,8 @@ class Operation:
     @property
     def status(self) -> str:
         """The one word that a portal shows."""
-        if self.partner_center.status is PartnerStatus.REFUSED:
-            return "refused"
+        if self.partner_center.status in {PartnerStatus.REFUSED, PartnerStatus.TIMED_OUT}:
+            return self.partner_center.status.value
         if not self.settled_at_microsoft:
             return {"working": "working"}.get(self.partner_center.status.value, "settling")
         if not self.legs:
@@ -299,7 +313,7 @@ class Operation:
         legs = self.legs
         if status in {PartnerStatus.APPLIED, PartnerStatus.NOT_NEEDED}:
             legs = tuple(leg.to(LegStatus.OPEN) if leg.status is LegStatus.HELD else leg for leg in legs)
-        elif status is PartnerStatus.REFUSED:
+        elif status in {PartnerStatus.REFUSED, PartnerStatus.TIMED_OUT}:
             legs = tuple(leg.to(LegStatus.NOT_NEEDED) if leg.status is LegStatus.HELD else leg for leg in legs)
         return replace(
             self, legs=legs, partner_center=replace(self.partner_center, status=status, code=code, text=text)

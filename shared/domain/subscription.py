@@ -5,9 +5,11 @@ Open vocabularies stay open: an unknown status or family keeps its raw word and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from shared.domain.known import Known
 
 
 class Family(StrEnum):
@@ -20,6 +22,7 @@ class Family(StrEnum):
     SOFTWARE = "software"
     RESERVATION = "reservation"
     SAAS = "saas"
+    TRIAL = "trial"  # of a licence, new commerce or legacy: it has rules of its own
     UNKNOWN = "unknown"
 
 
@@ -30,6 +33,7 @@ class State(StrEnum):
     SUSPENDED = "suspended"
     EXPIRED = "expired"
     DISABLED = "disabled"
+    DISABLED_AFTER_SUSPENSION = "disabled_after_suspension"
     DELETED = "deleted"
     PENDING = "pending"
     UNKNOWN = "unknown"
@@ -58,7 +62,8 @@ class Subscription:
     """One subscription; ids are lower-case, moments are UTC, quantities are seats.
 
     `refundable` is None where Microsoft names no seats at all (suspended, software, legacy), empty where none are
-    left. `product_key` is "product:sku", or the legacy offer's id.
+    left. `product_key` is "product:sku", or the legacy offer's id. `schedule` is the JSON of the next term's
+    instructions, "" where there are none. `migrated_from` is the legacy subscription that this one took the place of.
     """
 
     customer_id: str
@@ -80,11 +85,21 @@ class Subscription:
     commitment_end: datetime | None
     cancel_until: datetime | None
     refundable: tuple[SeatBatch, ...] | None
-    has_schedule: bool
     parent_id: str | None
     promotion_id: str | None
     order_id: str
     product_key: str
+    schedule: str = ""
+    migrated_from: str | None = None
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether something is scheduled for the renewal."""
+        return bool(self.schedule)
+
+    def renewing_at(self, now: datetime) -> bool:
+        """Whether its term is over while it is still active: Microsoft renews it within a day (reference 8.6)."""
+        return self.state is State.ACTIVE and self.commitment_end is not None and self.commitment_end < now
 
     def refundable_at(self, now: datetime) -> int:
         """Seats that can still be given back at `now`, never more than there are."""
@@ -93,3 +108,22 @@ class Subscription:
     def cancellable_at(self, now: datetime) -> bool:
         """Whether `now` is before the last moment of cancellation that Microsoft names."""
         return self.cancel_until is not None and now < self.cancel_until
+
+
+def refined(before: State | None, snapshot: Subscription) -> Subscription:
+    """A snapshot whose state says how it became disabled, where Microsoft's word alone does not tell."""
+    suspended = before in {State.SUSPENDED, State.DISABLED_AFTER_SUSPENSION}
+    if suspended and snapshot.state is State.DISABLED:
+        return replace(snapshot, state=State.DISABLED_AFTER_SUSPENSION)
+    return snapshot
+
+
+def known_of(subscription: Subscription) -> Known:
+    """What the ledger keeps of a subscription."""
+    return Known(
+        status=subscription.status_raw.lower(),
+        quantity=subscription.quantity,
+        product=subscription.product_key,
+        auto_renew=subscription.auto_renew,
+        schedule=subscription.schedule,
+    )

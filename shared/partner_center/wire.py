@@ -11,12 +11,14 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from shared.domain.errors import Malformed
+from shared.domain.known import canonical
 from shared.domain.subscription import CustomerItem, Family, SeatBatch, State, Subscription
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _AZURE_PLAN_OFFER = "DZH318Z0BPS6:0001"
 _RESERVATIONS = {"azurereservations", "azurereservation", "reservation", "savingsplan", "azuresavingsplan"}
 _LEGACY = {Family.LEGACY_LICENSE, Family.LEGACY_AZURE}
+_LICENSES = {Family.LEGACY_LICENSE, Family.NCE_LICENSE}
 
 
 def parse_subscription(customer_id: str, raw: dict[str, Any]) -> Subscription:
@@ -37,7 +39,7 @@ def parse_subscription(customer_id: str, raw: dict[str, Any]) -> Subscription:
         family=family,
         is_trial=raw.get("isTrial") is True,
         status_raw=status,
-        state=_state(status),
+        state=_state(status, raw),
         quantity=_quantity(raw),
         unit_type=_text(raw, "unitType"),
         auto_renew=raw.get("autoRenewEnabled") is True,
@@ -48,11 +50,12 @@ def parse_subscription(customer_id: str, raw: dict[str, Any]) -> Subscription:
         commitment_end=_commitment_end(raw, family),
         cancel_until=moment(raw.get("cancellationAllowedUntilDate")),
         refundable=_refundable(raw.get("refundableQuantity")),
-        has_schedule=bool(raw.get("scheduledNextTermInstructions")),
         parent_id=_text(raw, "parentSubscriptionId").lower() or None,
         promotion_id=_text(raw, "promotionId") or None,
         order_id=_text(raw, "orderId"),
         product_key=product_key(offer_id),
+        schedule=canonical(raw.get("scheduledNextTermInstructions")),
+        migrated_from=_text(raw, "migratedFromSubscriptionId").lower() or None,
     )
 
 
@@ -77,6 +80,11 @@ def parse_customer(raw: dict[str, Any]) -> CustomerItem:
 
 def classify(raw: dict[str, Any]) -> Family:
     """The product family; the first rule that fits wins (reference 6.3)."""
+    family = _family(raw)
+    return Family.TRIAL if raw.get("isTrial") is True and family in _LICENSES else family
+
+
+def _family(raw: dict[str, Any]) -> Family:
     offer_id = _text(raw, "offerId")
     types = _product_types(raw)
     rules = (
@@ -142,11 +150,12 @@ def _batch(item: dict[str, Any]) -> SeatBatch | None:
     return None if quantity is None or quantity <= 0 or until is None else SeatBatch(quantity, until)
 
 
-def _state(status: str) -> State:
-    try:
-        return State(status.lower())
-    except ValueError:
-        return State.UNKNOWN
+def _state(status: str, raw: dict[str, Any]) -> State:
+    """The state, in any spelling; a disabled one that names why it was suspended was suspended before."""
+    word = re.sub(r"[^a-z]", "", status.lower())
+    if word == "suspendeddisabled" or (word == "disabled" and raw.get("suspensionReasons")):
+        return State.DISABLED_AFTER_SUSPENSION
+    return next((state for state in State if state.value.replace("_", "") == word), State.UNKNOWN)
 
 
 def _id(raw: dict[str, Any]) -> str:

@@ -7,11 +7,12 @@ Rows: head (one a subscription), operation, event (insert only), line, idempoten
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.domain.known import Known, Memory
 from shared.domain.line import Line
-from shared.domain.operation import Address, Event, Known, Operation
+from shared.domain.operation import Address, Event, Operation
 from shared.storage import keys
 from shared.storage.rows import Stored, from_row, to_row
 from shared.storage.store import MAX_ROWS, Insert, Replace, Row, TableStore, Write
@@ -29,6 +30,10 @@ class Head:
     known: Known | None = None
     previous: tuple[Known, ...] = ()  # the states before our last writes; a reading that shows one may be a late one
     written_at: datetime | None = None
+    memory: Memory | None = None  # what the present suspension switched off
+    successor: str | None = None  # the subscription that a migration put in its place
+    predecessor: str | None = None
+    unplaced: tuple[int, ...] = ()  # operations that look for a line, or are dead for want of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Changes:
     head: Stored[Head] | None = None
     line: Stored[Line] | None = None
     replay: tuple[str, Stored[Replay]] | None = None  # its row key; with an etag it takes the place of an expired one
-    rows: Sequence[Write] = field(default=())
+    others: Sequence[Stored[Head]] = ()  # heads of further subscriptions of the customer
 
 
 class Ledger:
@@ -104,8 +109,7 @@ class Ledger:
         for stored, (before, events) in zip(operations, changes.operations, strict=True):
             writes.append(_put(_operation_row(customer, stored)))
             writes += _events(customer, before.value, events)
-        if changes.head is not None:
-            head = changes.head
+        for head in (*([changes.head] if changes.head else ()), *changes.others):
             writes.append(_put(to_row(customer, keys.head(head.value.subscription), head.value, etag=head.etag)))
         if changes.line is not None:
             line = changes.line
@@ -113,7 +117,6 @@ class Ledger:
         if changes.replay is not None:
             key, replay = changes.replay
             writes.append(_put(to_row(customer, key, replay.value, etag=replay.etag)))
-        writes += changes.rows
         etags = await self._store.write(_TABLE, writes)
         return _stored(operations, changes, writes, etags)
 

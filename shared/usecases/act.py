@@ -8,34 +8,30 @@ alarm (`shared.usecases.wake`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
-from shared.domain.actions import Action, AlreadyDone, NotAllowed, decide, intention
+from shared.domain.actions import Action, AlreadyDone, Difference, NotAllowed, decide
+from shared.domain.asks import Ask
 from shared.domain.billing import target
 from shared.domain.errors import Conflict, Refused, RetryLater
-from shared.domain.operation import (
-    Address,
-    Event,
-    Kind,
-    Known,
-    Leg,
-    Operation,
-    PartnerLeg,
-    PartnerStatus,
-)
+from shared.domain.known import Known, covers
+from shared.domain.operation import Address, Event, Kind, Leg, Operation, PartnerLeg, PartnerStatus
 from shared.domain.outcomes import Applied, Busy, Reading, Unknown, Unreached
-from shared.domain.subscription import Subscription
+from shared.domain.preview import losses
+from shared.domain.subscription import Subscription, known_of
 from shared.partner_center.wire import parse_subscription
 from shared.storage import keys
 from shared.storage.ledger import Changes, Head, Replay
 from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
+from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
-from shared.usecases.microsoft import call, known_of
-from shared.usecases.rest import come_to_rest, send
-from shared.usecases.snapshots import keep_snapshot
+from shared.usecases.microsoft import ended, followers
+from shared.usecases.preparing import Prepared, prepare, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,10 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of a portal. `request_hash` covers the body; `quantity` is the wanted total of seats."""
+    """One request of a portal. `request_hash` covers the body; `quantity` is the wanted total of seats.
+
+    `confirmed` are the members of the body that agree to what the action takes away.
+    """
 
     action: Action
     customer: str
@@ -59,20 +58,27 @@ class Request:
     request_hash: str
     quantity: int | None = None
     expect: Expect = Expect()
+    ask: Ask | None = None
+    confirmed: frozenset[str] = frozenset()
+    method: str = "POST"
 
     @property
     def row_key(self) -> str:
         """The key of its idempotency row."""
-        return keys.idempotency(self.caller, "POST", self.path, self.idempotency_key)
+        return keys.idempotency(self.caller, self.method, self.path, self.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The operation, and why Microsoft's part is not settled where it is not (then with the wait to suggest)."""
+    """The operation with what followed it at Microsoft, and why that is not settled where it is not.
+
+    `retry_after` is the wait to suggest before the next look.
+    """
 
     operation: Operation
     unsettled: str = ""
     retry_after: timedelta | None = None
+    followers: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,8 @@ class AlreadySo:
 async def act(app: App, request: Request) -> Done | AlreadySo:
     """Carry out an action once, whatever happens in between.
 
-    Raises Refused (not allowed, stale page, key reused), Conflict (another operation is open), NotFound, RetryLater
-    (Partner Center or storage is away and nothing was begun), Misconfigured.
+    Raises Refused (not allowed, not confirmed, stale page, key reused), Conflict (another operation is open), NotFound,
+    RetryLater (Partner Center or storage is away and nothing was begun), Misconfigured.
     """
     used = await app.ledger.replay(request.customer, request.row_key)
     if used is not None and used.value.expires > app.now():
@@ -101,13 +107,14 @@ async def act(app: App, request: Request) -> Done | AlreadySo:
     if isinstance(decision, AlreadyDone):
         return AlreadySo(subscription)
     if isinstance(decision, NotAllowed):
-        raise Refused(
-            decision.code, decision.sentence, until=decision.until, alternatives=decision.alternatives, status=409
-        )
-    mapping = await app.mappings.subscription(request.customer, request.subscription)
-    operation = _operation(
-        app, request, subscription, reading, head.value, mapping.value if mapping else None, refunded=decision.in_window
+        raise refusal(decision)
+    _refuse_unconfirmed(request, subscription)
+    prepared = await prepare(
+        app, request.action, subscription, reading, head.value, quantity=request.quantity, ask=request.ask
     )
+    if prepared.intention.schedule and covers(subscription.schedule, prepared.intention.schedule):
+        return AlreadySo(subscription)
+    operation = await _operation(app, request, prepared, subscription, reading, head.value, refunded=decision.in_window)
     stored = await _accept(app, request, operation, head, used)
     if stored is None:
         return await _lost_race(app, request)
@@ -121,7 +128,7 @@ async def _replayed(app: App, request: Request, used: Replay) -> Done:
     stored = await app.ledger.operation(address)
     if stored is None:
         raise Conflict("The operation of this Idempotency-Key cannot be read at the moment.")
-    return _as_it_is(stored.value, app)
+    return await _as_it_is(stored.value, app)
 
 
 def _refuse_while_open(request: Request, head: Head) -> None:
@@ -136,10 +143,10 @@ def _refuse_while_open(request: Request, head: Head) -> None:
 
 
 def _refuse_stale_page(expect: Expect, subscription: Subscription) -> None:
-    shown = {"status": expect.status, "quantity": expect.quantity}
-    actual = {"status": subscription.status_raw, "quantity": subscription.quantity}
+    shown: dict[str, object] = {"status": expect.status, "quantity": expect.quantity}
+    actual: dict[str, object] = {"status": subscription.status_raw, "quantity": subscription.quantity}
     differences = [
-        {"field": name, "expected": shown[name], "actual": actual[name]}
+        Difference(name, shown[name], actual[name])
         for name in shown
         if shown[name] is not None and shown[name] != actual[name]
     ]
@@ -152,36 +159,54 @@ def _refuse_stale_page(expect: Expect, subscription: Subscription) -> None:
         )
 
 
-def _operation(
+def _refuse_unconfirmed(request: Request, subscription: Subscription) -> None:
+    """What an action takes away for good has to be agreed to by name; the refusal names it."""
+    missing = [
+        loss for loss in losses(request.action, subscription) if loss.confirm and loss.confirm not in request.confirmed
+    ]
+    if missing:
+        members = sorted({loss.confirm for loss in missing})
+        raise Refused(
+            "confirmation_required",
+            f"The action takes something away; confirm it with {' and '.join(members)}.",
+            status=428,
+            losses=missing,
+            errors=[{"field": name, "message": "must be true"} for name in members],
+        )
+
+
+async def _operation(
     app: App,
     request: Request,
+    prepared: Prepared,
     subscription: Subscription,
     reading: Reading,
     head: Head,
-    mapping: SubscriptionMapping | None,
     *,
     refunded: bool,
 ) -> Operation:
     now = app.now()
     day = app.business_date(reading.observed_at)
-    wanted = intention(request.action, request.quantity)
     before = known_of(subscription)
-    after = Known(wanted.status or before.status, wanted.quantity or before.quantity)
-    address = Address(request.customer, request.subscription, head.next_sequence)
+    mapping = await app.mappings.subscription(request.customer, request.subscription)
     return Operation(
-        address=address,
-        kind=Kind(request.action.value),
-        intention=wanted,
+        address=Address(request.customer, request.subscription, head.next_sequence),
+        kind=prepared.kind,
+        intention=prepared.intention,
         before=before,
-        after=after,
+        after=prepared.after,
         requested_at=now,
         requested_by=request.caller,
         business_date=day,
         partner_center=PartnerLeg(
             PartnerStatus.PENDING, app.new_id(), send_by=now + app.times.accept + app.times.partner_timeout, attempts=1
         ),
-        legs=legs(before, after, day, mapping, refunded=refunded),
+        legs=legs(before, prepared.after, day, mapping.value if mapping else None, refunded=refunded),
         alarm_due=now + app.times.outbox,
+        upgrade=prepared.upgrade,
+        migration=prepared.migration,
+        memory=prepared.memory,
+        restores=prepared.restores,
     )
 
 
@@ -235,10 +260,10 @@ async def _lost_race(app: App, request: Request) -> Done:
 
 async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) -> Done:
     try:
-        stored, outcome = await call(app, accepted, reading)
+        stored, outcome = await _call(app, accepted, reading)
     except WriteConflict:  # its alarm was faster and has settled it
         now = await app.ledger.operation(accepted.value.address)
-        return _as_it_is((now or accepted).value, app)
+        return await _as_it_is((now or accepted).value, app)
     operation = stored.value
     if isinstance(outcome, Unreached | Unknown):
         return Done(operation, unsettled=outcome.reason, retry_after=app.times.partner_settle)
@@ -246,20 +271,40 @@ async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) ->
         return Done(operation, retry_after=outcome.after)
     if not operation.settled_at_microsoft:
         return Done(operation, retry_after=app.times.partner_settle)
-    if isinstance(outcome, Applied):
-        await keep_snapshot(app, operation, Reading(outcome.raw, outcome.observed_at))
-    if operation.pushable:
-        await send(app, operation)
-    else:
-        await come_to_rest(app, stored)
+    seen = Reading(outcome.raw, outcome.observed_at) if isinstance(outcome, Applied) else None
+    with contextlib.suppress(WriteConflict):  # its alarm goes on with it
+        await ended(app, stored, seen, first=True)
     _repeat_refusal(operation)
-    return Done(operation)
+    return Done(operation, followers=await _followers(app, operation))
 
 
-def _as_it_is(operation: Operation, app: App) -> Done:
+async def _call(app: App, stored: Stored[Operation], reading: Reading) -> tuple[Stored[Operation], Any]:
+    """Make the call that the kind of operation asks for."""
+    match stored.value.kind:
+        case Kind.UPGRADE:
+            return await upgrading.call(app, stored)
+        case Kind.MIGRATE:
+            return await migrating.call(app, stored)
+        case Kind.SCHEDULE_MIGRATION | Kind.CANCEL_MIGRATION_SCHEDULE:
+            return await migration_schedules.call(app, stored)
+    return await microsoft.call(app, stored, reading)
+
+
+async def _as_it_is(operation: Operation, app: App) -> Done:
     """An operation that is not ours to carry out, or not any more, as it stands now."""
     _repeat_refusal(operation)
-    return Done(operation, retry_after=None if operation.settled_at_microsoft else app.times.partner_settle)
+    retry_after = None if operation.settled_at_microsoft else app.times.partner_settle
+    return Done(operation, retry_after=retry_after, followers=await _followers(app, operation))
+
+
+async def _followers(app: App, operation: Operation) -> tuple[Operation, ...]:
+    """Everything that followed at Microsoft, in order."""
+    found: list[Operation] = []
+    following = await followers(app, operation)
+    while following:
+        found += [stored.value for stored in following]
+        following = await followers(app, found[-1])
+    return tuple(found)
 
 
 def _repeat_refusal(operation: Operation) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.calendar import business_date
 from shared.messaging.envelope import BrokerMessage
-from shared.ports import AutotaskPort, PartnerCenterPort
+from shared.ports import AutotaskPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
 from shared.storage.coordination import Coordination
 from shared.storage.ledger import Ledger
@@ -54,6 +54,7 @@ class Times:
     orphan: timedelta = timedelta(minutes=10)
     misconfigured: timedelta = timedelta(minutes=5)
     partner_working: timedelta = timedelta(hours=24)
+    migration_working: timedelta = timedelta(hours=80)
     wake_budget: timedelta = timedelta(seconds=60)
 
     def backoff(self, retries: int) -> timedelta:
@@ -72,6 +73,8 @@ class App:
     mappings: Mappings
     views: ReadModels
     partner_center: PartnerCenterPort
+    transitions: TransitionsPort
+    migrations: MigrationsPort
     autotask: AutotaskPort
     queue: QueuePort
     times: Times

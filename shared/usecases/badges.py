@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from shared.domain.operation import Address, Operation
+from shared.storage.mappings import SubscriptionMapping
+from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 
@@ -24,29 +27,36 @@ def badge(operations: Iterable[Operation], *, mapped: bool) -> str:
 
 
 async def open_operations(app: App, customer: str, subscription: str) -> list[Operation]:
-    """A mapped subscription's operations that are not at rest, or dead."""
-    mapping = await app.mappings.subscription(customer, subscription)
-    if mapping is None:
-        return []
-    line = await app.ledger.line(customer, mapping.value.line)
-    mine = line is not None and line.value.subscription == subscription
-    folded = line.value.folded if line is not None and mine else mapping.value.since_sequence - 1
-    known = {mapping.value.since_sequence, *(line.value.unsettled if line is not None and mine else ())}
+    """A subscription's operations that are not at rest, or dead, as far as the bill is concerned."""
+    mapping, head = await asyncio.gather(
+        app.mappings.subscription(customer, subscription), app.ledger.head(customer, subscription)
+    )
+    looking = set(head.value.unplaced)
+    numbers, newer = await _of_line(app, mapping.value) if mapping is not None else (set[int](), [])
     older = [
-        await app.ledger.operation(Address(customer, subscription, number))
-        for number in sorted(known)
-        if number <= folded
+        await app.ledger.operation(Address(customer, subscription, number)) for number in sorted(numbers | looking)
     ]
+    found = {stored.value.address: stored.value for stored in (*older, *newer) if stored is not None}
+    return [operation for operation in found.values() if operation.dead or not operation.at_rest]
+
+
+async def _of_line(app: App, mapping: SubscriptionMapping) -> tuple[set[int], list[Stored[Operation]]]:
+    """The operations of the mapped line that may not be at rest: older ones by number, newer ones as read."""
+    customer, subscription = mapping.customer, mapping.subscription
+    line = await app.ledger.line(customer, mapping.line)
+    mine = line is not None and line.value.subscription == subscription
+    folded = line.value.folded if line is not None and mine else mapping.since_sequence - 1
+    known = {mapping.since_sequence, *(line.value.unsettled if line is not None and mine else ())}
     newer = await app.ledger.operations(customer, subscription, after=folded)
-    found = [stored.value for stored in (*older, *newer) if stored is not None]
-    return [operation for operation in found if operation.dead or not operation.at_rest]
+    return {number for number in known if number <= folded}, newer
 
 
 async def compute_badge(app: App, customer: str, subscription: str) -> str:
     """Read the ledger for a badge."""
     if await app.mappings.subscription(customer, subscription) is None:
         head = await app.ledger.head(customer, subscription)
-        return "pending" if head.value.open_sequence is not None else "not_mapped"
+        if not head.value.unplaced:
+            return "pending" if head.value.open_sequence is not None else "not_mapped"
     return badge(await open_operations(app, customer, subscription), mapped=True)
 
 

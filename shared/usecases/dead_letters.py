@@ -22,7 +22,7 @@ from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
-from shared.usecases.rest import come_to_rest, hand_over, look_again
+from shared.usecases.rest import come_to_rest, hand_over, look_again, looked_for
 
 _SWEEP = 200  # one lock duration is enough to settle as many
 _DESK_ONLY = frozenset({"accepted_not_visible", "outcome_unclear", "line_not_in_ledger"})
@@ -113,9 +113,8 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
     if not moved.dead:
         moved = replace(moved, death=None)
     line = await app.ledger.line(address.customer, leg.line)
-    if line is None:
-        (stored,), _ = await app.ledger.commit(address.customer, Changes([(Stored(moved, stored.etag), [event])]))
-        return stored
+    if line is None:  # the line is gone, or was never found
+        return await looked_for(app, Stored(moved, stored.etag), event)
     if line.value.intent is not None and app.now() < line.value.intent.send_by + app.times.settle:
         raise Refused("settling", "An attempt on this line is not settled yet; try again in a moment.", status=409)
     actual = await _present(app, leg, line.value)
@@ -168,7 +167,7 @@ async def sync_to_autotask(app: App, customer: str, subscription: str, caller: s
             if operation.dead:
                 moved = await reopen(app, stored, event, permission=None, decided=False)
                 await app.views.remove_dead_letter(operation.address)
-            elif operation.pushable:
+            elif operation.pushable or operation.unplaced is not None:
                 moved = await _at_once(app, stored, event)
             else:
                 continue

@@ -15,19 +15,9 @@ from shared.domain.billing import BillingCalendar, Policy, billed_units
 from shared.domain.calendar import PeriodType
 from shared.domain.contract import Contract
 from shared.domain.errors import CspError, Refused
-from shared.domain.operation import (
-    Address,
-    Event,
-    Intention,
-    Kind,
-    Known,
-    Leg,
-    MappingChange,
-    Operation,
-    PartnerLeg,
-    PartnerStatus,
-)
-from shared.domain.subscription import Subscription
+from shared.domain.known import Intention, Known
+from shared.domain.operation import Address, Event, Kind, Leg, MappingChange, Operation, PartnerLeg, PartnerStatus
+from shared.domain.subscription import Subscription, known_of
 from shared.domain.timeline import Target, Timeline
 from shared.partner_center.wire import parse_subscription
 from shared.storage.ledger import Changes, Head
@@ -37,8 +27,9 @@ from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.badges import open_operations
 from shared.usecases.dead_letters import read_line
-from shared.usecases.microsoft import known_of, settle_as
+from shared.usecases.placing import free_line
 from shared.usecases.rest import come_to_rest, look_again, send_again
+from shared.usecases.settling import settle_as
 from shared.usecases.work import LineKey, new_line
 
 RECURRING_SERVICE = 7  # Autotask's contract type that carries contract services (autotask reference 8.2)
@@ -184,11 +175,7 @@ async def _line(app: App, request: MappingRequest, subscription: Subscription) -
                 "product_not_mapped", f"The product {key} is not mapped to a service; name a line instead.", status=409
             )
         service = product.service
-    for line in await app.autotask.contract_lines(request.contract):
-        owner = await app.mappings.owner(line.id)
-        if line.service_id == service and owner in {None, (request.customer, request.subscription)}:
-            return line.id, service
-    return await app.autotask.create_line(request.contract, service, f"csp:{request.subscription}"), service
+    return await free_line(app, request.contract, service, request.customer, request.subscription), service
 
 
 async def _refuse_busy(app: App, request: MappingRequest, line: int) -> None:

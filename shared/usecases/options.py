@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from shared.domain.errors import Refused
-from shared.domain.migration import AddOnMigration, MigrationOption, MigrationRequest
-from shared.domain.subscription import Family, State, Subscription
+from shared.domain.actions import Action, NotAllowed, decide
+from shared.domain.asks import MigrateAsk
+from shared.domain.jobs import MigrationJob
+from shared.domain.migration import MigrationOption
+from shared.domain.subscription import Family, Subscription
 from shared.domain.upgrade import TransitionOption
 from shared.partner_center.wire import parse_subscription
-from shared.ports import MigrationsPort, TransitionsPort
 from shared.usecases.app import App
+from shared.usecases.migrating import request_of
+from shared.usecases.preparing import add_ons_of, refusal
 
 # Terms and billing cycles that new commerce sells (partner-center reference 2 and 10.3)
 COMBINATIONS = (
@@ -49,59 +52,59 @@ class UpgradeOptions:
 class MigrateOptions:
     """The ways in which a legacy subscription can be migrated; add-ons go along with their base."""
 
+    irreversible: bool
     add_ons: tuple[str, ...]
     options: tuple[MigrationOption, ...]
 
 
-async def upgrade_options(app: App, transitions: TransitionsPort, customer: str, subscription: str) -> UpgradeOptions:
+async def upgrade_options(app: App, customer: str, subscription: str) -> UpgradeOptions:
     """The eligible upgrade options of a subscription. Raises Refused where its product or state has none."""
-    found = await _active(app, customer, subscription, {Family.NCE_LICENSE, Family.LEGACY_LICENSE}, "upgrade")
+    found = await _allowed(app, customer, subscription, Action.UPGRADE)
     if found.family is Family.LEGACY_LICENSE:
-        offers = await transitions.upgrade_options(customer, subscription)
+        offers = await app.transitions.upgrade_options(customer, subscription)
         legacy = tuple(
             LegacyUpgrade(offer.offer_id, offer.name, offer.eligible, offer.quantity, offer.reasons) for offer in offers
         )
         return UpgradeOptions(irreversible=True, legacy=legacy)
     now, later = await asyncio.gather(
-        transitions.transition_options(customer, subscription, scheduled=False),
-        transitions.transition_options(customer, subscription, scheduled=True),
+        app.transitions.transition_options(customer, subscription, scheduled=False),
+        app.transitions.transition_options(customer, subscription, scheduled=True),
     )
     return UpgradeOptions(irreversible=True, now=now, at_renewal=later)
 
 
-async def migrate_options(app: App, migrations: MigrationsPort, customer: str, subscription: str) -> MigrateOptions:
-    """The ways to migrate a legacy subscription, by Microsoft's validation. Raises Refused where it is not legacy."""
-    await _active(app, customer, subscription, {Family.LEGACY_LICENSE}, "migrate")
-    add_ons = await _add_ons(app, customer, subscription)
+async def migrate_options(app: App, customer: str, subscription: str, wanted: MigrateAsk) -> MigrateOptions:
+    """The ways to migrate a legacy subscription, by Microsoft's validation. Raises Refused where it is not legacy.
 
-    def request(term: str, billing: str) -> MigrationRequest:
-        along = tuple(AddOnMigration(add_on, term=term, billing=billing) for add_on in add_ons)
-        return MigrationRequest(subscription, term=term, billing=billing, add_ons=along)
+    `wanted` chooses seats, a new full term and a custom end; term and billing are the combinations that are validated.
+    """
+    await _allowed(app, customer, subscription, Action.MIGRATE)
+    add_ons = tuple(await add_ons_of(app, customer, subscription))
+
+    def job(term: str, billing: str) -> MigrationJob:
+        return MigrationJob(
+            reference=app.new_id(),
+            term=term,
+            billing=billing,
+            full_term=wanted.full_term,
+            quantity=wanted.quantity,
+            custom_end=wanted.custom_end,
+            add_ons=add_ons,
+        )
 
     options = await asyncio.gather(
-        *(migrations.validate_migration(customer, request(term, billing)) for term, billing in COMBINATIONS)
+        *(
+            app.migrations.validate_migration(customer, request_of(subscription, job(term, billing)))
+            for term, billing in COMBINATIONS
+        )
     )
-    return MigrateOptions(tuple(add_ons), tuple(options))
+    return MigrateOptions(irreversible=True, add_ons=add_ons, options=tuple(options))
 
 
-async def _add_ons(app: App, customer: str, base: str) -> list[str]:
-    """The active add-ons of a base, those of its add-ons among them: they migrate as a bundle, as a flat list."""
-    listing = await app.partner_center.subscriptions(customer)
-    found = [parse_subscription(customer, raw) for raw in listing.items]
-    bundle = [base]
-    for parent in bundle:  # grows while add-ons of add-ons are found
-        children = [item.id for item in found if item.parent_id == parent and item.state is State.ACTIVE]
-        bundle += [child for child in children if child not in bundle]
-    return bundle[1:]
-
-
-async def _active(app: App, customer: str, subscription: str, families: set[Family], what: str) -> Subscription:
+async def _allowed(app: App, customer: str, subscription: str, action: Action) -> Subscription:
     reading = await app.partner_center.subscription(customer, subscription)
     found = parse_subscription(customer, reading.raw)
-    if found.family not in families:
-        sentence = f"The action {what} does not exist for a subscription of this kind."
-        raise Refused("not_for_this_product", sentence, status=409)
-    if found.state is not State.ACTIVE:
-        sentence = f"The subscription is {found.status_raw or 'in an unknown state'}; {what} starts from active."
-        raise Refused("not_in_this_state", sentence, status=409)
+    decision = decide(action, found, reading.observed_at)
+    if isinstance(decision, NotAllowed):
+        raise refusal(decision)
     return found

@@ -24,6 +24,7 @@ from shared.usecases.app import App
 from shared.usecases.converge import converge
 from shared.usecases.dead_letters import reopen
 from shared.usecases.lease import Held, LeaseLost
+from shared.usecases.placing import place
 from shared.usecases.rest import SYSTEM, come_to_rest
 from shared.usecases.work import Delivered, LineKey, load, wait
 
@@ -71,6 +72,8 @@ async def deliver(app: App, delivery: Delivery) -> None:
         stored = await _for_the_dead(app, stored, stored.value.death, delivery, envelope)
         if stored is None:
             return
+    if stored.value.unplaced is not None:
+        stored = await place(app, stored)
     if not stored.value.pushable:
         return
     await push(app, envelope.address, delivered=Delivered(delivery.sequence_number, envelope.id))
@@ -200,7 +203,7 @@ def _groups(batch: Iterable[Stored[Operation]]) -> list[list[LineKey]]:
     for stored in batch:
         address = stored.value.address
         for leg in stored.value.legs:
-            if leg.status in PUSHABLE:
+            if leg.status in PUSHABLE and leg.line:
                 key = LineKey(address.customer, address.subscription, leg.contract, leg.line)
                 if leg.started >= _ALONE_FROM:
                     alone[key] = None

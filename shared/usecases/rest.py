@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.errors import RetryLater
-from shared.domain.operation import Event, Operation
+from shared.domain.operation import PUSHABLE, Event, LegStatus, Operation
 from shared.messaging.envelope import encode, message_id, notice_id
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
@@ -95,3 +95,20 @@ async def come_to_rest(app: App, stored: Stored[Operation]) -> None:
         await app.views.remove_dead_letter(operation.address)
     if operation.alarm_due is not None and operation.at_rest:
         await app.alarms.clear(operation.address, operation.alarm_due)
+
+
+def looking(sequences: tuple[int, ...], operation: Operation) -> tuple[int, ...]:
+    """The operations that look for a line, after `operation` was written."""
+    others = tuple(number for number in sequences if number != operation.address.sequence)
+    open_for = any(not leg.line and leg.status in PUSHABLE | {LegStatus.DEAD} for leg in operation.legs)
+    return (*others, operation.address.sequence) if open_for else others
+
+
+async def looked_for(app: App, stored: Stored[Operation], event: Event) -> Stored[Operation]:
+    """Store an operation that looks for a line no more, and take it off the head's list. Raises WriteConflict."""
+    address = stored.value.address
+    head = await app.ledger.head(address.customer, address.subscription)
+    kept = replace(head.value, unplaced=looking(head.value.unplaced, stored.value))
+    changes = Changes([(stored, [event])], head=Stored(kept, head.etag))
+    (stored,), _ = await app.ledger.commit(address.customer, changes)
+    return stored

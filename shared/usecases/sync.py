@@ -13,17 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.errors import CspError, Malformed, Misconfigured, NotFound, VendorError
-from shared.domain.operation import (
-    Address,
-    Event,
-    Intention,
-    Kind,
-    Known,
-    Operation,
-    PartnerLeg,
-    PartnerStatus,
-)
-from shared.domain.subscription import CustomerItem, Family, Subscription
+from shared.domain.known import Intention, Known
+from shared.domain.operation import Address, Event, Kind, Operation, PartnerLeg, PartnerStatus
+from shared.domain.subscription import CustomerItem, Family, Subscription, known_of
 from shared.partner_center.wire import parse_subscription
 from shared.storage.ledger import Changes, Head
 from shared.storage.read_models import CustomerView
@@ -31,7 +23,6 @@ from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.act import legs
 from shared.usecases.app import App
-from shared.usecases.microsoft import known_of
 from shared.usecases.rest import SYSTEM, come_to_rest, hand_over
 from shared.usecases.snapshots import content_hash, store_snapshot
 

@@ -18,9 +18,10 @@ from shared.storage import keys
 from shared.storage.alarms import Alarm
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
+from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
 from shared.usecases.mapping import carry_out_mapping
-from shared.usecases.microsoft import settle
+from shared.usecases.placing import go_on
 from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Need(StrEnum):
 
     MICROSOFT = "microsoft"
     MAPPING = "mapping"
+    PLACE = "place"
     PUSH = "push"
     NOTICE = "notice"
     REST = "rest"
@@ -43,6 +45,8 @@ def need(operation: Operation) -> Need:
     """The one question, answered from the operation alone."""
     if not operation.settled_at_microsoft:
         return Need.MAPPING if operation.kind is Kind.MAP else Need.MICROSOFT
+    if operation.unplaced is not None:
+        return Need.PLACE
     if operation.pushable:
         return Need.PUSH
     return Need.NOTICE if operation.needs_notice else Need.REST
@@ -100,9 +104,11 @@ async def handle(app: App, alarm: Alarm) -> str:
 async def _meet(app: App, met: Need, stored: Stored[Operation]) -> None:
     match met:
         case Need.MICROSOFT:
-            await settle(app, stored)
+            await _settle(app, stored)
         case Need.MAPPING:
             await carry_out_mapping(app, stored)
+        case Need.PLACE:
+            await go_on(app, stored)
         case Need.PUSH:
             await send_again(app, stored)
         case Need.NOTICE:
@@ -110,3 +116,16 @@ async def _meet(app: App, met: Need, stored: Stored[Operation]) -> None:
             await send_notice(app, moved)
         case Need.REST:
             await come_to_rest(app, stored)
+
+
+async def _settle(app: App, stored: Stored[Operation]) -> None:
+    """Settle the Partner Center leg in the way of its kind."""
+    match stored.value.kind:
+        case Kind.UPGRADE:
+            await upgrading.settle(app, stored)
+        case Kind.MIGRATE:
+            await migrating.settle(app, stored)
+        case Kind.SCHEDULE_MIGRATION | Kind.CANCEL_MIGRATION_SCHEDULE:
+            await migration_schedules.settle(app, stored)
+        case _:
+            await microsoft.settle(app, stored)

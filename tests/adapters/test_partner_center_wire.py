@@ -71,7 +71,6 @@ def test_a_tidy_new_commerce_subscription() -> None:
         commitment_end=datetime(2027, 5, 1, 23, 59, 59, tzinfo=UTC),
         cancel_until=first,
         refundable=(SeatBatch(20, first), SeatBatch(5, second)),
-        has_schedule=False,
         parent_id=None,
         promotion_id="39NFJQT1PJQB:0001:39NFJQT1Q5KN",
         order_id="34b37d7340cc",
@@ -109,16 +108,17 @@ def test_no_more_seats_are_refundable_than_there_are() -> None:
         ({"productType": "OnlineServicesNCE"}, Family.NCE_LICENSE),
         ({"productType": None}, Family.UNKNOWN),
         ({"productType": {"id": "OnlineServicesNCE"}, "offerId": "odd"}, Family.UNKNOWN),
-        ({"isTrial": True}, Family.NCE_LICENSE),
+        ({"isTrial": True}, Family.TRIAL),
     ],
 )
 def test_families(changes: dict[str, Any], family: Family) -> None:
     assert classify({**NCE, **changes}) is family
 
 
-def test_a_trial_keeps_its_family() -> None:
-    trial = parse(isTrial=True)
-    assert (trial.is_trial, trial.family) == (True, Family.NCE_LICENSE)
+def test_a_trial_of_a_licence_is_a_family_of_its_own() -> None:
+    assert (parse(isTrial=True).is_trial, parse(isTrial=True).family) == (True, Family.TRIAL)
+    assert parse(isTrial=True, offerId=LEGACY_OFFER, productType=None).family is Family.TRIAL
+    assert parse(isTrial=True, productType={"id": "Software"}).family is Family.SOFTWARE
 
 
 @pytest.mark.parametrize(

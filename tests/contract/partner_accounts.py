@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from shared.domain.operation import Known
+from shared.domain.known import Known
 from shared.ports import PartnerCenterPort
 from tests.world.clock import Clock
 from tests.world.partner_center import ChangeFault, Fault, PartnerCenter, nce

@@ -12,7 +12,7 @@ import pytest
 
 from local.stack import Stack
 from shared.domain.errors import NotFound, RetryLater
-from shared.domain.operation import Intention, Known
+from shared.domain.known import Intention, Known
 from shared.domain.outcomes import Applied, Busy, ChangeOutcome, ChangeRefused, Unknown, Unreached, Working
 from shared.domain.subscription import Family, State
 from shared.partner_center.client import PartnerCenter
@@ -33,7 +33,7 @@ def now() -> datetime:
 class OwnToken:
     """A token that nobody looks at."""
 
-    async def token(self, *, force: bool = False) -> str:  # noqa: ARG002 - the protocol's parameter
+    async def token(self, *, force: bool = False) -> str:
         return "token"
 
 

@@ -20,11 +20,19 @@ ASKED = (
     ("more seats", Action.CHANGE_QUANTITY, 12),
     ("fewer seats", Action.CHANGE_QUANTITY, 8),
     ("cancel", Action.CANCEL, None),
+    ("upgrade", Action.UPGRADE, None),
+    ("migrate", Action.MIGRATE, None),
+    ("schedule a migration", Action.SCHEDULE_MIGRATION, None),
+    ("cancel its schedule", Action.CANCEL_MIGRATION_SCHEDULE, None),
+    ("schedule the renewal", Action.SCHEDULE_RENEWAL, None),
+    ("remove the schedule", Action.REMOVE_SCHEDULE, None),
+    ("auto-renew on", Action.AUTO_RENEW_ON, None),
+    ("auto-renew off", Action.AUTO_RENEW_OFF, None),
 )
 
 
-def example(family: Family, state: State, *, window_open: bool, is_trial: bool = False) -> Subscription:
-    """A subscription of ten seats with its windows open or closed."""
+def example(family: Family, state: State, *, window_open: bool) -> Subscription:
+    """A subscription of ten seats with its windows open or closed, auto-renew on, and something scheduled."""
     until = NOW + timedelta(days=3) if window_open else NOW - timedelta(days=3)
     return Subscription(
         customer_id="c",
@@ -33,7 +41,7 @@ def example(family: Family, state: State, *, window_open: bool, is_trial: bool =
         offer_name="",
         friendly_name="",
         family=family,
-        is_trial=is_trial,
+        is_trial=family is Family.TRIAL,
         status_raw=state.value,
         state=state,
         quantity=10,
@@ -46,11 +54,11 @@ def example(family: Family, state: State, *, window_open: bool, is_trial: bool =
         commitment_end=NOW + timedelta(days=300),
         cancel_until=until if family in {Family.NCE_LICENSE, Family.SOFTWARE} else None,
         refundable=(SeatBatch(10, until),) if state is State.ACTIVE and family is Family.NCE_LICENSE else None,
-        has_schedule=False,
         parent_id=None,
         promotion_id=None,
         order_id="",
         product_key="p",
+        schedule='{"quantity":9}' if family in {Family.NCE_LICENSE, Family.TRIAL} else "",
     )
 
 
@@ -81,9 +89,6 @@ def rules_table() -> str:
             else:
                 lines.append(f"| {family.value} | {state.value} | open | {rows[True]} |")
                 lines.append(f"| {family.value} | {state.value} | closed | {rows[False]} |")
-    trial = example(Family.NCE_LICENSE, State.ACTIVE, window_open=True, is_trial=True)
-    trial_cells = " | ".join(word(decide(action, trial, NOW, seats)) for _, action, seats in ASKED)
-    lines.append(f"| nce_license (trial) | active | any | {trial_cells} |")
     return "\n".join(lines)
 
 

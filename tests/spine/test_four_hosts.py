@@ -38,7 +38,7 @@ class Posts:
         self.begun[id(step)] = time.monotonic()
         return True
 
-    def holds_answer(self, step: Step) -> bool:  # noqa: ARG002 - the protocol's name
+    def holds_answer(self, step: Step) -> bool:
         return False
 
     def after(self, step: Step) -> None:

@@ -1,20 +1,21 @@
-"""Partner Center in memory: raw resources, PATCH of status and quantity, a log of calls, faults around the effect.
+"""Partner Center in memory: raw resources, PATCH with its side effects, a log of calls, faults around the effect.
 
 Fulfils `PartnerCenterPort`. Whatever is not asked for in a PATCH stays; effects that are under way take place when the
-clock has reached their moment.
+clock has reached their moment. Upgrades and migrations are `tests.world.conversions`.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from shared.domain.errors import NotFound, RetryLater
-from shared.domain.operation import Known
+from shared.domain.known import Known
 from shared.domain.outcomes import (
     Applied,
     Busy,
@@ -26,7 +27,8 @@ from shared.domain.outcomes import (
     Unreached,
     Working,
 )
-from shared.domain.subscription import CustomerItem
+from shared.domain.subscription import CustomerItem, known_of
+from shared.partner_center.wire import parse_subscription
 from tests.world.clock import Clock
 
 _OFFER = "CFQ7TTC0LDPB:0001:CFQ7TTC0SIM1"
@@ -52,6 +54,13 @@ class Fault:
     seconds: float = 0
 
 
+class Underway(Protocol):
+    """Something whose effect is still to come."""
+
+    def take_effect(self, center: PartnerCenter, customer: str) -> None:
+        """Its moment has come."""
+
+
 @dataclass(frozen=True)
 class Patch:
     """A PATCH that reached Microsoft: what it changed, from when on; None where it never changes anything."""
@@ -61,6 +70,9 @@ class Patch:
     wanted: Known
     at: datetime
     effective_at: datetime | None
+
+    def take_effect(self, center: PartnerCenter, customer: str) -> None:
+        center.become(customer, self.subscription, self.wanted, self.request_id)
 
 
 @dataclass(frozen=True)
@@ -103,32 +115,47 @@ class PartnerCenter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._resources: dict[str, dict[str, dict[str, Any]]] = {}
-        self._under_way: list[tuple[datetime, str, Patch]] = []
+        self._under_way: list[tuple[datetime, str, Underway]] = []
         self._working: dict[str, datetime] = {}
         self.faults: list[Fault] = []
         self.away_until: datetime | None = None
         self.calls = 0  #: changes that were asked for, those that did not get through too
         self.patches: list[Patch] = []
         self.effects: list[Effect] = []
+        self._ids = 0
 
     def add(self, customer: str, resource: dict[str, Any]) -> None:
         """A subscription, and its customer with it."""
         self._resources.setdefault(customer, {})[resource["id"]] = resource
 
+    def new_id(self) -> str:
+        """An id of Microsoft's."""
+        self._ids += 1
+        return f"d0000000-0000-4000-8000-{self._ids:012x}"
+
+    def resources(self, customer: str) -> dict[str, dict[str, Any]]:
+        """The raw subscriptions of a customer by id, to look at and to change."""
+        self.take_effect()
+        return self._resources[customer]
+
     def known(self, customer: str, subscription: str) -> Known:
         """A subscription as it is now."""
-        self._take_effect()
-        resource = self._resources[customer][subscription]
-        return Known(resource["status"], resource["quantity"])
+        return known_of(parse_subscription(customer, self.resources(customer)[subscription]))
+
+    def later(self, moment: datetime, customer: str, what: Underway) -> None:
+        """Let something take effect at a moment."""
+        self._under_way.append((moment, customer, what))
+        self.take_effect()
 
     def edit(self, customer: str, subscription: str, *, status: str | None = None, quantity: int | None = None) -> None:
         """Somebody changes a subscription directly at Microsoft."""
         now = self.known(customer, subscription)
-        self._change(customer, subscription, Known(status or now.status, quantity or now.quantity), None)
+        wanted = replace(now, status=status or now.status, quantity=quantity or now.quantity)
+        self.become(customer, subscription, wanted, None)
 
     def next_effect(self) -> datetime | None:
         """When the next effect that is under way takes place."""
-        self._take_effect()
+        self.take_effect()
         return min((moment for moment, *_ in self._under_way), default=None)
 
     def microsoft_now(self) -> datetime:
@@ -137,19 +164,19 @@ class PartnerCenter:
 
     async def customers(self) -> AsyncIterator[list[CustomerItem]]:
         """See PartnerCenterPort."""
-        self._require_presence()
+        self.require_presence()
         yield [CustomerItem(customer, f"Customer {customer}", "", "reseller") for customer in self._resources]
 
     async def subscriptions(self, customer: str) -> Listing:
         """See PartnerCenterPort."""
-        self._require_presence()
+        self.require_presence()
         if customer not in self._resources:
             raise NotFound("customer", customer)
         return Listing(tuple(copy.deepcopy(list(self._resources[customer].values()))), self._clock.now())
 
     async def subscription(self, customer: str, subscription: str) -> Reading:
         """See PartnerCenterPort."""
-        self._require_presence()
+        self.require_presence()
         if customer not in self._resources:
             raise NotFound("customer", customer)
         if subscription not in self._resources[customer]:
@@ -160,7 +187,17 @@ class PartnerCenter:
         self, customer: str, subscription: str, body: dict[str, Any], *, request_id: str, deadline: datetime
     ) -> ChangeOutcome:
         """See PartnerCenterPort."""
-        self._take_effect()
+        fault = self.receive(deadline)
+        if not isinstance(fault, Fault | None):
+            return fault
+        effective_at = effective_at_of(fault, self._clock.now(), deadline)
+        wanted = known_of(parse_subscription(customer, body))
+        patch = Patch(subscription, request_id, wanted, self._clock.now(), effective_at)
+        return self._received(customer, patch, fault)
+
+    def receive(self, deadline: datetime) -> Fault | Unreached | Busy | ChangeRefused | None:
+        """A write arrives: what turns it away, or the fault that it meets."""
+        self.take_effect()
         self.calls += 1
         if self._clock.now() >= deadline or self._is_away():
             return Unreached("no connection")
@@ -172,11 +209,7 @@ class PartnerCenter:
                 return Busy("429", "too many requests", timedelta(seconds=seconds or 60))
             case Fault(ChangeFault.REFUSED):
                 return ChangeRefused(400, "800091", "The subscription cannot be updated.")
-        effective_at = _effective_at(fault, self._clock.now(), deadline)
-        patch = Patch(
-            subscription, request_id, Known(body["status"], body["quantity"]), self._clock.now(), effective_at
-        )
-        return self._received(customer, patch, fault)
+        return fault
 
     def _received(self, customer: str, patch: Patch, fault: Fault | None) -> ChangeOutcome:
         subscription = patch.subscription
@@ -190,8 +223,7 @@ class PartnerCenter:
             return Busy("800060", "Another operation is in progress.", timedelta(minutes=2))
         self.patches.append(patch)
         if patch.effective_at is not None:
-            self._under_way.append((patch.effective_at, customer, patch))
-            self._take_effect()
+            self.later(patch.effective_at, customer, patch)
         if fault is None:
             return Applied(copy.deepcopy(self._resources[customer][subscription]), now)
         if fault.kind is ChangeFault.WORKING and patch.effective_at is not None:
@@ -199,21 +231,35 @@ class PartnerCenter:
             return Working("")
         return Unknown("no answer")
 
-    def _take_effect(self) -> None:
+    def take_effect(self) -> None:
+        """Let happen what is due."""
         due = [item for item in self._under_way if item[0] <= self._clock.now()]
         self._under_way = [item for item in self._under_way if item not in due]
-        for _, customer, patch in due:
-            self._change(customer, patch.subscription, patch.wanted, patch.request_id)
+        for _, customer, what in due:
+            what.take_effect(self, customer)
 
-    def _change(self, customer: str, subscription: str, wanted: Known, request_id: str | None) -> None:
+    def become(self, customer: str, subscription: str, wanted: Known, request_id: str | None) -> None:
+        """A subscription becomes another one, with what Microsoft switches off by itself."""
         resource = self._resources[customer][subscription]
-        before = Known(resource["status"], resource["quantity"])
-        resource |= {"status": wanted.status, "quantity": wanted.quantity}
-        if before != wanted:
-            self.effects.append(Effect(subscription, before, wanted, self._clock.now(), request_id))
+        before = known_of(parse_subscription(customer, resource))
+        schedule, auto_renew = wanted.schedule, wanted.auto_renew
+        if wanted.status == "suspended" and before.status != "suspended":
+            auto_renew = False
+        if (wanted.status, wanted.quantity) != (before.status, before.quantity) or not auto_renew:
+            schedule = ""
+        resource |= {"status": wanted.status, "quantity": wanted.quantity, "autoRenewEnabled": auto_renew}
+        resource["scheduledNextTermInstructions"] = json.loads(schedule) if schedule else None
+        self.note(customer, subscription, before, request_id)
 
-    def _require_presence(self) -> None:
-        self._take_effect()
+    def note(self, customer: str, subscription: str, before: Known, request_id: str | None) -> None:
+        """Log an effect, if there is one to be seen."""
+        after = known_of(parse_subscription(customer, self._resources[customer][subscription]))
+        if astuple(before) != astuple(after):
+            self.effects.append(Effect(subscription, before, after, self._clock.now(), request_id))
+
+    def require_presence(self) -> None:
+        """A read arrives. Raises RetryLater while Partner Center is away."""
+        self.take_effect()
         if self._is_away():
             raise RetryLater("Partner Center does not answer")
 
@@ -221,7 +267,7 @@ class PartnerCenter:
         return self.away_until is not None and self._clock.now() < self.away_until
 
 
-def _effective_at(fault: Fault | None, now: datetime, deadline: datetime) -> datetime | None:
+def effective_at_of(fault: Fault | None, now: datetime, deadline: datetime) -> datetime | None:
     match fault:
         case Fault(ChangeFault.LOST):
             return None

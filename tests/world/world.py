@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.operation import Operation
-from shared.ports import AutotaskPort, PartnerCenterPort
+from shared.ports import AutotaskPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
 from shared.storage.coordination import Coordination
 from shared.storage.ledger import Ledger
@@ -26,6 +26,7 @@ from shared.usecases.push import deliver
 from shared.usecases.wake import wake
 from tests.world.autotask import Autotask
 from tests.world.clock import Clock
+from tests.world.conversions import Migrations, Transitions
 from tests.world.partner_center import PartnerCenter, nce
 from tests.world.queue import Broker, Message
 from tests.world.steps import Disturbance, Killed, Steps, Watched
@@ -34,6 +35,7 @@ from tests.world.tables import Tables
 CUSTOMER = "c0000000-0000-4000-8000-000000000001"
 CONTRACT = 31000001
 SERVICE = 677
+PREMIUM = 678  # what the targets of upgrades and migrations are billed as
 ZONE = ZoneInfo("Europe/Berlin")
 CONTRACT_START, CONTRACT_END = date(2026, 1, 1), date(2026, 12, 31)
 WINDOWS_OPEN_UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
@@ -93,9 +95,12 @@ class World:
         self.tables = Tables()
         self.broker = Broker(self.clock)
         self.partner_center = PartnerCenter(self.clock)
+        self.transitions = Transitions(self.partner_center, self.clock)
+        self.migrations = Migrations(self.partner_center, self.clock)
         self.autotask = Autotask(self.clock)
         self.autotask.add_company(Company(1, "Customer", active=True))
         self.autotask.add_service(Service(SERVICE, "Business Standard", 2, active=True, unit_price=12.5, unit_cost=10))
+        self.autotask.add_service(Service(PREMIUM, "Business Premium", 2, active=True, unit_price=22, unit_cost=17.6))
         self.autotask.add_contract(Contract(CONTRACT, 1, "CSP", 7, 2, 1, CONTRACT_START, CONTRACT_END))
         self.disturb: Disturbance | None = None  #: of every process that is started from now on
         self.started: list[Steps] = []
@@ -125,6 +130,8 @@ class World:
             mappings=Mappings(store),
             views=ReadModels(store),
             partner_center=cast("PartnerCenterPort", Watched(self.partner_center, steps, "partner_center")),
+            transitions=cast("TransitionsPort", Watched(self.transitions, steps, "transitions")),
+            migrations=cast("MigrationsPort", Watched(self.migrations, steps, "migrations")),
             autotask=cast("AutotaskPort", Watched(self.autotask, steps, "autotask")),
             queue=cast("QueuePort", Watched(self.broker, steps, "queue")),
             times=times(),

@@ -1,0 +1,167 @@
+"""Find the line for seats that have become another product or another subscription: mapped, free or newly made.
+
+A leg without a line waits for this step between Microsoft and the push. It may be repeated after a crash: a line that
+it made is found by its description, a mapping that it wrote by the operation's sequence number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.domain.billing import BillingCalendar, Policy
+from shared.domain.calendar import PeriodType
+from shared.domain.contract import ContractLine
+from shared.domain.errors import CspError, OutcomeUnknown, Refused
+from shared.domain.line import Line
+from shared.domain.operation import Event, Leg, LegStatus, Operation, Place, Reason
+from shared.domain.timeline import Timeline
+from shared.storage.ledger import Changes
+from shared.storage.mappings import SubscriptionMapping, product_key
+from shared.storage.rows import Stored
+from shared.usecases.app import App
+from shared.usecases.dead_letters import read_line
+from shared.usecases.rest import SYSTEM, come_to_rest, look_again, looked_for, send, send_again, send_notice
+from shared.usecases.work import LineKey, buried, new_line
+
+
+async def go_on(app: App, stored: Stored[Operation], *, first: bool = False) -> None:
+    """What comes after Microsoft: a line for what has none, the push, or rest."""
+    if stored.value.unplaced is not None:
+        stored = await place(app, stored)
+    if not stored.value.pushable:
+        await come_to_rest(app, stored)  # where it looks for a line still, its alarm stays
+    elif first:
+        await send(app, stored.value)
+    else:
+        await send_again(app, stored)
+
+
+async def place(app: App, stored: Stored[Operation]) -> Stored[Operation]:
+    """Give the unplaced leg its line, or put it to sleep, or end it. Raises WriteConflict."""
+    leg = stored.value.unplaced
+    if leg is None or leg.place is None:
+        return stored
+    if leg.retry_at is not None and leg.retry_at > app.now():
+        return await look_again(app, stored, leg.retry_at)
+    try:
+        mapping = await _mapping(app, stored.value, leg.place)
+        actual = await read_line(app, mapping.contract, mapping.line)
+    except Refused as error:
+        return await _dead(app, stored, leg, _reason(error))
+    except OutcomeUnknown as error:
+        return await _asleep(app, stored, leg, error.reason, settle=True)
+    except (CspError, ValueError) as error:
+        return await _asleep(app, stored, leg, str(error), settle=False)
+    await _adopt(app, stored.value, mapping, actual)
+    found = replace(leg.to(LegStatus.OPEN), line=mapping.line, contract=mapping.contract, retry_at=None, reason=None)
+    event = Event(app.now(), SYSTEM, "placed", stored.value.status, stored.value.status, f"line {mapping.line}")
+    moved = _exchanged(stored.value, leg, found)
+    return await looked_for(app, Stored(moved, stored.etag), event)
+
+
+async def _mapping(app: App, operation: Operation, wanted: Place) -> SubscriptionMapping:
+    """The mapping that the leg brings about, written; the one of an earlier attempt where there is one."""
+    address = operation.address
+    present = await app.mappings.subscription(address.customer, address.subscription)
+    if present is not None and present.value.since_sequence == address.sequence:
+        return present.value
+    key = product_key(wanted.product, wanted.term, wanted.billing)
+    product = await app.mappings.product(key)
+    if product is None:
+        raise Refused(
+            "product_not_mapped", f"The product {key} is not mapped to a service, so nothing says how to bill it."
+        )
+    contract = (await app.autotask.contracts([wanted.contract])).get(wanted.contract)
+    if contract is None:
+        raise Refused("contract_not_found", f"Autotask does not show contract {wanted.contract}.")
+    like = await app.mappings.subscription(address.customer, wanted.like)
+    line = await free_line(app, contract.id, product.service, address.customer, address.subscription)
+    mapping = SubscriptionMapping(
+        customer=address.customer,
+        subscription=address.subscription,
+        contract=contract.id,
+        line=line,
+        service=product.service,
+        calendar=BillingCalendar(contract.start, PeriodType(contract.period_type or PeriodType.MONTHLY)),
+        policy=like.value.policy if like else Policy(),
+        since=operation.business_date,
+        since_sequence=address.sequence,
+        changed_at=app.now(),
+        changed_by=operation.requested_by,
+    )
+    await app.mappings.assign(present, mapping)
+    return mapping
+
+
+async def free_line(app: App, contract: int, service: int, customer: str, subscription: str) -> int:
+    """A line of a service on a contract that nobody else bills: one made for the subscription, a free one, a new one.
+
+    Raises Refused, OutcomeUnknown (it may have been made), RetryLater, Misconfigured.
+    """
+    lines = [line for line in await app.autotask.contract_lines(contract) if line.service_id == service]
+    for line in sorted(lines, key=lambda line: line.internal_description != description_of(subscription)):
+        if await _is_free(app, line, customer, subscription):
+            return line.id
+    return await app.autotask.create_line(contract, service, description_of(subscription))
+
+
+def description_of(subscription: str) -> str:
+    """What the internal description of a line that was made for a subscription says."""
+    return f"csp:{subscription}"
+
+
+async def _is_free(app: App, line: ContractLine, customer: str, subscription: str) -> bool:
+    made_for = line.internal_description
+    if made_for.startswith("csp:") and made_for != description_of(subscription):
+        return False
+    return await app.mappings.owner(line.id) in {None, (customer, subscription)}
+
+
+async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping, actual: Timeline) -> None:
+    """The line row: what Autotask shows is taken as it is, and the operation's target is folded on top of it."""
+    stored = await app.ledger.line(mapping.customer, mapping.line)
+    sequence = operation.address.sequence
+    if stored is not None and stored.value.subscription == mapping.subscription and stored.value.folded >= sequence - 1:
+        return  # an earlier attempt came as far, and the pusher may have gone on from there
+    key = LineKey(mapping.customer, mapping.subscription, mapping.contract, mapping.line)
+    line = new_line(key, actual, folded=sequence - 1)
+    if stored is not None:
+        line = _with_memory_of(line, stored.value)
+    await app.ledger.commit(mapping.customer, Changes(line=Stored(line, stored.etag if stored else None)))
+
+
+def _with_memory_of(line: Line, former: Line) -> Line:
+    """What was learnt about a line stays with it, whoever's it becomes."""
+    return replace(line, suspects=former.suspects, refused_dates=former.refused_dates, last_effect=former.last_effect)
+
+
+def _exchanged(operation: Operation, before: Leg, after: Leg) -> Operation:
+    return replace(operation, legs=tuple(after if leg is before else leg for leg in operation.legs))
+
+
+async def _asleep(app: App, stored: Stored[Operation], leg: Leg, why: str, *, settle: bool) -> Stored[Operation]:
+    until = app.now() + (app.times.settle if settle else app.times.backoff(leg.retries))
+    reason = Reason("line_not_found_yet", f"The line for the new product could not be found yet: {why}.")
+    asleep = replace(leg.to(LegStatus.WAITING), retries=leg.retries + 1, retry_at=until, reason=reason)
+    moved = _exchanged(stored.value, leg, asleep)
+    event = Event(app.now(), SYSTEM, "waiting", stored.value.status, moved.status, reason.sentence)
+    return await look_again(app, Stored(moved, stored.etag), until, events=(event,))
+
+
+async def _dead(app: App, stored: Stored[Operation], leg: Leg, reason: Reason) -> Stored[Operation]:
+    dead = replace(leg.to(LegStatus.DEAD), retry_at=None, reason=reason)
+    moved = buried(_exchanged(stored.value, leg, dead), app.now(), None)
+    event = Event(app.now(), SYSTEM, "dead", stored.value.status, moved.status, reason.sentence)
+    (stored,), _ = await app.ledger.commit(moved.address.customer, Changes([(Stored(moved, stored.etag), [event])]))
+    await come_to_rest(app, stored)
+    await send_notice(app, stored)
+    return stored
+
+
+def _reason(error: Refused) -> Reason:
+    remedies = {
+        "product_not_mapped": "Map the product to an Autotask service, then re-submit.",
+        "contract_not_found": "Bring the contract back or let the API user see it, then re-submit; or map by hand.",
+    }
+    remedy = remedies.get(error.code, "Put the service on the contract in Autotask, then re-submit.")
+    return Reason(error.code, error.sentence, remedy)
