@@ -55,7 +55,9 @@ async def get_subscription(call: Call) -> Answer:
     customer, subscription = call.guid("customer"), call.guid("subscription")
     reading = await call.app.partner_center.subscription(customer, subscription)
     badge = await compute_badge(call.app, customer, subscription)
-    return Answer(show.subscription(parse_subscription(customer, reading.raw), badge, reading.observed_at))
+    head = await call.app.ledger.head(customer, subscription)
+    shown = show.subscription(parse_subscription(customer, reading.raw), badge, reading.observed_at)
+    return Answer(shown | {"migratedTo": head.value.successor})
 
 
 async def _list(call: Call, customer: str | None) -> Answer:

@@ -42,7 +42,7 @@ WINDOWS_OPEN_UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
-_ROUNDS = 400  # of delivering and waking; a world that is not quiet by then never will be
+_ROUNDS = 1500  # of delivering and waking; a world that is not quiet by then never will be
 _TICK = timedelta(milliseconds=1)
 
 
