@@ -78,18 +78,22 @@ def rules_table() -> str:
     head = "| Family | State | Window | " + " | ".join(name for name, _, _ in ASKED) + " |"
     lines = [head, "|---" * (3 + len(ASKED)) + "|"]
     for family in Family:
-        for state in State:
-            rows = {}
-            for window_open in (True, False):
-                subscription = example(family, state, window_open=window_open)
-                cells = [word(decide(action, subscription, NOW, seats)) for _, action, seats in ASKED]
-                rows[window_open] = " | ".join(cells)
-            if rows[True] == rows[False]:
-                lines.append(f"| {family.value} | {state.value} | any | {rows[True]} |")
+        rows = {state: {is_open: _cells(family, state, is_open) for is_open in (True, False)} for state in State}
+        if len({cells for row in rows.values() for cells in row.values()}) == 1:
+            lines.append(f"| {family.value} | any | any | {rows[State.ACTIVE][True]} |")
+            continue
+        for state, row in rows.items():
+            if row[True] == row[False]:
+                lines.append(f"| {family.value} | {state.value} | any | {row[True]} |")
             else:
-                lines.append(f"| {family.value} | {state.value} | open | {rows[True]} |")
-                lines.append(f"| {family.value} | {state.value} | closed | {rows[False]} |")
+                lines.append(f"| {family.value} | {state.value} | open | {row[True]} |")
+                lines.append(f"| {family.value} | {state.value} | closed | {row[False]} |")
     return "\n".join(lines)
+
+
+def _cells(family: Family, state: State, window_open: bool) -> str:  # noqa: FBT001 - a coordinate of the table
+    subscription = example(family, state, window_open=window_open)
+    return " | ".join(word(decide(action, subscription, NOW, seats)) for _, action, seats in ASKED)
 
 
 def states() -> str:
