@@ -15,7 +15,7 @@ from shared.domain.jobs import UpgradeJob
 from shared.domain.known import Known
 from shared.domain.operation import Leg, Operation, PartnerStatus
 from shared.domain.outcomes import ChangeRefused, Started, TransitionOutcome, Unreached, UpgradeDone, UpgradeOutcome
-from shared.domain.subscription import Subscription, known_of
+from shared.domain.subscription import State, Subscription, known_of
 from shared.domain.upgrade import Progress, Transition, TransitionRequest
 from shared.partner_center.wire import parse_subscription
 from shared.storage.rows import Stored
@@ -150,17 +150,27 @@ async def settle(app: App, stored: Stored[Operation]) -> None:
         failed = await settle_as(app, stored, PartnerStatus.REFUSED, code="upgrade_failed", text=result.text)
         await ended(app, failed)
         return
-    moved = _moved(job, look)
+    moved, left = _moved(job, look), _left_the_source(stored.value, look)
     done = result is not None and result.progress is not Progress.STARTED
-    if moved is not None and (done or job.legacy or result is None):
+    if moved is not None and (done or (result is None and left)):
         warning = result.text if result is not None and result.progress is Progress.COMPLETED_WITH_WARNING else ""
         await _complete(app, stored, look, moved, warning)
-    elif result is not None or status is PartnerStatus.WORKING:
+    elif result is not None or left or status is PartnerStatus.WORKING:
         await _poll(app, stored, look)
     elif app.now() < quiet_until(app, stored.value):
         await look_again(app, stored, quiet_until(app, stored.value))
     else:
         await _repeat(app, stored, look)
+
+
+def _left_the_source(operation: Operation, look: _Look) -> bool:
+    """Whether the source shows what our upgrade does to it; the same product and seats elsewhere prove nothing."""
+    job, source = _job(operation), look.source
+    if job.full and (job.legacy or job.to_subscription is not None):
+        return source.state is not State.ACTIVE
+    if job.full:
+        return source.product_key.lower() == job.product.lower()
+    return source.quantity == operation.before.quantity - job.quantity
 
 
 @dataclass(frozen=True, slots=True)
