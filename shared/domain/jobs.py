@@ -59,6 +59,7 @@ class MigrationJob:
     scheduled: bool = False
     at: datetime | None = None  # of a schedule; None is at the renewal
     cancels: bool = False
+    catalog_item: str = ""  # what it becomes, as Microsoft's validation named it
     microsoft_id: str | None = None
     failed: tuple[str, ...] = ()
     made: str | None = None

@@ -141,7 +141,7 @@ def _refund(action: Action, subscription: Subscription, now: datetime, quantity:
     start, end = subscription.effective_start, subscription.commitment_end
     if not seats or start is None or end is None or end.year > now.year + 10 or end <= start:
         return None
-    return Refund(seats, max(0, (end - now) // _DAY), max(1, (end - start) // _DAY))
+    return Refund(seats, max(0, (end - now) // _DAY), max(1, -((start - end) // _DAY)))  # the last day counts
 
 
 def _consequences(action: Action, subscription: Subscription, memory: Memory | None) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ async def migration_job(app: App, ask: MigrateAsk, subscription: Subscription, *
         raise Refused(
             "not_eligible", f"The subscription cannot be migrated like that. {why}", status=409, reasons=reasons
         )
-    return job
+    return replace(job, catalog_item=option.catalog_item or "")
 
 
 async def _open_schedule(app: App, subscription: Subscription, identity: str) -> None:

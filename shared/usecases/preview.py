@@ -152,11 +152,11 @@ async def _of_upgrade(
 async def _of_migration(
     app: App, mapping: SubscriptionMapping, found: Subscription, job: MigrationJob, day: date
 ) -> tuple[Leg, ...]:
-    """From today, as if Microsoft were done at once; which product it becomes is not known before."""
+    """From today, as if Microsoft were done at once."""
     comes = replace(
         found,
         id="",
-        product_key="",
+        product_key=":".join(job.catalog_item.split(":")[:2]),
         quantity=job.quantity or found.quantity,
         term_duration=job.term or found.term_duration,
         billing_cycle=job.billing or found.billing_cycle,
