@@ -5,6 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.http_actions import (
+    access,
     actions,
     dead_letters,
     mappings,
@@ -32,6 +33,7 @@ for part in (
     operations,
     mappings,
     dead_letters,
+    access,
     full,
     wake,
     sweep,

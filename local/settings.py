@@ -22,6 +22,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "reader": ("Subscriptions.Read",),
     "mapper": ("Subscriptions.Read", "Mappings.Manage"),
     "deadletters": ("Subscriptions.Read", "DeadLetters.Manage"),
+    "access": ("Access.Manage",),
 }
 
 _TIMES = {
@@ -49,6 +50,10 @@ _FIXED = {
     "PARTNER_CENTER_SCOPE": "https://api.partnercenter.microsoft.com/.default",
     "API_TENANT": PARTNER_TENANT,
     "API_AUDIENCE": API_AUDIENCE,
+    "ACCESS_DEFAULT": "all",
+    "ACCESS_REMEMBER_SECONDS": "1",
+    "CALLER_REQUESTS_PER_MINUTE": "60000",
+    "CALLER_BURST": "10000",
     "AUTOTASK_USER": "api@partnersim.example",
     "AUTOTASK_SECRET": "local-autotask-secret",
     "AUTOTASK_INTEGRATION_CODE": "LOCALINTEGRATIONCODE0000001",

@@ -1,16 +1,19 @@
-"""Who calls: the app itself verifies each Entra ID token, so that a mis-set platform switch cannot open it (design 8).
+"""Who calls: the app itself verifies each Entra ID token, so that a mis-set platform switch cannot open it.
 
-Signature (RS256, keys of the tenant's JWKS), issuer, audience, expiry and app role; everything else is refused.
+Signature (RS256 only, keys of the tenant's JWKS), issuer (version 2 of this tenant), audience, tenant, expiry;
+everything else is refused (docs/adr/0020). What a verified caller may do is `shared.gate`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -20,6 +23,8 @@ from shared.transport import Request, Retries, Transport
 _KEYS_FOR_SECONDS = 24 * 3600
 _ASK_AGAIN_AFTER_SECONDS = 30  # a stranger's token must not make us hammer Entra ID
 _LEEWAY_SECONDS = 60
+_LONGEST_TOKEN = 16 * 1024
+_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Role(StrEnum):
@@ -29,19 +34,31 @@ class Role(StrEnum):
     OPERATE = "Subscriptions.Operate"
     MAPPINGS = "Mappings.Manage"
     DEAD_LETTERS = "DeadLetters.Manage"
+    ACCESS = "Access.Manage"
 
 
 class Unauthenticated(CspError):
-    """No token, or one that does not verify. The sentence says what is wrong and holds nothing of the token."""
+    """No token, or one that does not verify. The sentence says what is wrong and holds nothing of the token.
+
+    `why` is a stable word for the log and the count of refusals.
+    """
+
+    def __init__(self, why: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.why = why
 
 
 class Forbidden(CspError):
-    """A verified caller without the role that the route needs."""
+    """A verified caller without the role that the route needs, or beyond the customers that he may see."""
+
+    def __init__(self, sentence: str, code: str = "forbidden") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """A verified caller; `id` is the object id in Entra ID."""
+class Identity:
+    """A verified caller; `id` is the lower-case object id in Entra ID, of a user or a service principal."""
 
     id: str
     name: str
@@ -49,7 +66,11 @@ class Caller:
 
 
 class Verifier:
-    """Verifies bearer tokens of one tenant; `monotonic` (seconds) tells the age of the cached keys."""
+    """Verifies bearer tokens of one tenant; `monotonic` (seconds) tells the age of the cached keys.
+
+    `tenant` is the tenant's GUID. `audience` is what the tokens carry as `aud`: in version 2 the client id of the
+    API's registration, never its application id URI.
+    """
 
     def __init__(
         self,
@@ -68,26 +89,20 @@ class Verifier:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at: float | None = None
 
-    async def caller(self, authorization: str | None, role: Role) -> Caller:
-        """The caller behind an Authorization header. Raises Unauthenticated, Forbidden, RetryLater."""
+    async def identify(self, authorization: str | None) -> Identity:
+        """The caller behind an Authorization header. Raises Unauthenticated, RetryLater."""
         claims = await self._claims(_bearer(authorization))
+        if str(claims.get("tid", "")).lower() != self._tenant.lower():
+            raise Unauthenticated("tenant", "The token is of another tenant.")
+        identity = str(claims.get("oid", "")).lower()
+        if not _GUID.fullmatch(identity):
+            raise Unauthenticated("nobody", "The token names nobody.")
         roles = claims.get("roles")
         held = frozenset(str(name) for name in roles) if isinstance(roles, list) else frozenset[str]()
-        if role.value not in held:
-            raise Forbidden(f"This needs the role {role.value}.")
-        identity = str(claims.get("oid") or claims.get("sub") or "")
-        if not identity:
-            raise Unauthenticated("The token names nobody.")
-        return Caller(identity, str(claims.get("name") or claims.get("preferred_username") or identity), held)
+        return Identity(identity, str(claims.get("name") or claims.get("preferred_username") or identity), held)
 
     async def _claims(self, token: str) -> dict[str, Any]:
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError:
-            raise Unauthenticated("The token cannot be read.") from None
-        if header.get("alg") != "RS256":
-            raise Unauthenticated("The token is not signed with RS256.")
-        key = await self._key(str(header.get("kid") or ""))
+        key = await self._key(_key_id(token))
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -99,9 +114,16 @@ class Verifier:
                 options={"require": ["exp", "iss", "aud"]},
             )
         except jwt.ExpiredSignatureError:
-            raise Unauthenticated("The token has expired.") from None
+            raise Unauthenticated("expired", "The token has expired.") from None
+        except jwt.ImmatureSignatureError:
+            raise Unauthenticated("not_yet", "The token is not valid yet.") from None
+        except jwt.InvalidAudienceError:
+            raise Unauthenticated("audience", "The token is for another application.") from None
+        except jwt.InvalidIssuerError:
+            sentence = "The token was not issued by version 2 of this tenant (requestedAccessTokenVersion must be 2)."
+            raise Unauthenticated("issuer", sentence) from None
         except jwt.InvalidTokenError:
-            raise Unauthenticated("The token does not verify for this application.") from None
+            raise Unauthenticated("invalid", "The token does not verify for this application.") from None
         return claims
 
     async def _key(self, kid: str) -> jwt.PyJWK:
@@ -110,7 +132,7 @@ class Verifier:
                 if not self._fresh() or (kid not in self._keys and self._age() > _ASK_AGAIN_AFTER_SECONDS):
                     await self._read_keys()
         if kid not in self._keys:
-            raise Unauthenticated("The token is signed with a key that the tenant does not have.")
+            raise Unauthenticated("key", "The token is signed with a key that the tenant does not have.")
         return self._keys[kid]
 
     def _age(self) -> float:
@@ -121,12 +143,20 @@ class Verifier:
 
     async def _read_keys(self) -> None:
         configuration = await self._get(f"{self._tenant}/v2.0/.well-known/openid-configuration")
-        keys = await self._get(str(configuration["jwks_uri"]))
-        found = {str(item.get("kid")): jwt.PyJWK(item) for item in keys.get("keys", []) if item.get("kty") == "RSA"}
+        keys = await self._get(self._path_of_keys(configuration))
+        found = dict(item for item in map(_public_key, keys.get("keys", [])) if item is not None)
         if not found:
             raise RetryLater("Entra ID gave no signing keys")
-        self._issuer = str(configuration["issuer"]).replace("{tenantid}", self._tenant)
+        self._issuer = str(configuration.get("issuer", ""))
         self._keys, self._read_at = found, self._monotonic()
+
+    def _path_of_keys(self, configuration: dict[str, Any]) -> str:
+        """The keys' path at the authority itself: what the metadata names elsewhere is not asked."""
+        named = urlsplit(str(configuration.get("jwks_uri", "")))
+        own = urlsplit(self._transport.base_url)
+        if (named.scheme, named.netloc) != (own.scheme, own.netloc):
+            raise RetryLater("Entra ID names signing keys at another host")
+        return named.path
 
     async def _get(self, path: str) -> dict[str, Any]:
         reply = await self._transport.send(
@@ -141,5 +171,30 @@ class Verifier:
 def _bearer(authorization: str | None) -> str:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("A bearer token is needed.")
+        raise Unauthenticated("no_token", "A bearer token is needed.")
+    if len(token) > _LONGEST_TOKEN:
+        raise Unauthenticated("unreadable", "The token cannot be read.")
     return token.strip()
+
+
+def _key_id(token: str) -> str:
+    """The key that a token says it is signed with. Only RS256 is read on, whatever the token itself asks for."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.InvalidTokenError:
+        raise Unauthenticated("unreadable", "The token cannot be read.") from None
+    if header.get("alg") != "RS256":
+        raise Unauthenticated("algorithm", "The token is not signed with RS256.")
+    if "crit" in header:  # RFC 7515 4.1.11: whoever does not understand an extension must refuse
+        raise Unauthenticated("algorithm", "The token asks for an extension that is not known here.")
+    return str(header.get("kid") or "")
+
+
+def _public_key(item: Any) -> tuple[str, jwt.PyJWK] | None:
+    """One key of the tenant's set, None where it is of a kind that signs nothing for us."""
+    if not isinstance(item, dict) or item.get("kty") != "RSA" or item.get("use", "sig") != "sig":
+        return None
+    try:
+        return str(item.get("kid")), jwt.PyJWK(item, algorithm="RS256")
+    except jwt.PyJWTError:
+        return None

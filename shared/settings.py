@@ -5,7 +5,7 @@ Names are documented in docs/configuration.md; secrets come from Key Vault refer
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -22,7 +22,8 @@ def _zone(name: str) -> str:
     return name
 
 
-Seconds = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
+Seconds = Positive
 
 
 class Settings(BaseSettings):
@@ -40,6 +41,10 @@ class Settings(BaseSettings):
     entra_ca_file: str | None = None
     api_tenant: str
     api_audience: str
+    access_default: Literal["all", "none"] = "all"
+    access_remember_seconds: Seconds = 30
+    caller_requests_per_minute: Positive = 600
+    caller_burst: Annotated[float, Field(ge=1)] = 120
 
     partner_center_url: str = "https://api.partnercenter.microsoft.com"
     partner_center_tenant: str

@@ -166,6 +166,11 @@ class Transport:
         self._connect_seconds = connect_seconds
 
     @property
+    def base_url(self) -> str:
+        """What paths are relative to, without a trailing slash."""
+        return self._base
+
+    @property
     def scheme(self) -> str:
         """https, or http for a server on this machine."""
         return urlsplit(self._base).scheme

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from shared.access import Access
+from shared.gate import Gate
 from shared.identity import Verifier
+from shared.rate_limit import RateLimit
 from shared.settings import Settings, load
 from shared.usecases.app import App, Times
 
@@ -22,10 +25,10 @@ _building = asyncio.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the doors use: the use cases' application and the verifier of callers."""
+    """What the doors use: the use cases' application and the gate before them."""
 
     app: App
-    verifier: Verifier
+    gate: Gate
 
 
 async def services() -> Services:
@@ -48,6 +51,7 @@ def build(settings: Settings) -> Services:
     from shared.storage.alarms import Alarms
     from shared.storage.azure_tables import AzureTables
     from shared.storage.coordination import Coordination
+    from shared.storage.grants import Grants
     from shared.storage.ledger import Ledger
     from shared.storage.mappings import Mappings
     from shared.storage.read_models import ReadModels
@@ -99,12 +103,16 @@ def build(settings: Settings) -> Services:
         new_id=lambda: str(uuid.uuid4()),
         sleep=asyncio.sleep,
     )
-    verifier = Verifier(
-        Transport(settings.entra_authority, now=now, ca_file=settings.entra_ca_file),
-        tenant=settings.api_tenant,
-        audience=settings.api_audience,
+    gate = Gate(
+        Verifier(
+            Transport(settings.entra_authority, now=now, ca_file=settings.entra_ca_file),
+            tenant=settings.api_tenant,
+            audience=settings.api_audience,
+        ),
+        RateLimit(per_minute=settings.caller_requests_per_minute, burst=settings.caller_burst),
+        Access(Grants(store), default=settings.access_default, remember_seconds=settings.access_remember_seconds),
     )
-    return Services(app, verifier)
+    return Services(app, gate)
 
 
 def times(settings: Settings) -> Times:

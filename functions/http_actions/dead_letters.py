@@ -11,10 +11,12 @@ from functions.http_actions import representations as show
 from functions.http_actions.endpoint import Answer, Body, Call, endpoint
 from functions.http_actions.operations import address_of
 from functions.http_actions.problems import BadRequest
+from functions.http_actions.reach import within_reach
 from shared.domain.errors import RetryLater
 from shared.domain.operation import Address
 from shared.domain.planning import DriftPolicy
 from shared.identity import Role
+from shared.storage.read_models import DeadLetterView
 from shared.storage.store import Scalar
 from shared.usecases import dead_letters as desk
 
@@ -43,18 +45,23 @@ class DismissBody(Body):
 @endpoint(Role.DEAD_LETTERS)
 async def list_dead_letters(call: Call) -> Answer:
     """Dead operations from the ledger, then the messages in the broker's dead-letter queue that nothing explains."""
-    size, mark = call.page()
-    equals: dict[str, Scalar] = {
-        name: value for name in ("code", "customer") if (value := call.request.params.get(name))
-    }
-    views, following = await call.app.views.dead_letters(equals, size, mark)
+    code, only = call.request.params.get("code"), str(call.request.params.get("customer", "")).lower()
+    if only:
+        call.caller.reach.require(only)
+
+    async def read(customer: str | None, size: int, mark: str | None) -> tuple[list[DeadLetterView], str | None]:
+        wanted = {"code": code, "customer": only or customer}
+        equals: dict[str, Scalar] = {name: value for name, value in wanted.items() if value}
+        return await call.app.views.dead_letters(equals, size, mark)
+
+    views, following = await (read(only, *call.page()) if only else within_reach(call, read))
     items = []
     for view in views:
         stored = await call.app.ledger.operation(Address.parse(view.operation))
         if stored is not None and stored.value.dead:
             items.append(show.dead_letter(stored.value))
     answer = call.listing(items, following)
-    if following is None and not equals:
+    if following is None and not (code or only) and call.caller.reach.unlimited:  # they belong to no customer
         try:
             foreign = await desk.foreign_messages(call.app, _FOREIGN_SHOWN)
             answer.body["value"] += [show.broker_message(message) for message in foreign]

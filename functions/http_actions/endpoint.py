@@ -15,14 +15,17 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import azure.functions as func
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from functions.http_actions.problems import MEDIA_TYPE, BadRequest, Problem, problem_of
+from shared.access import Access
 from shared.domain.errors import NotFound
-from shared.identity import Caller, Role
+from shared.gate import Caller
+from shared.identity import Forbidden, Role
 from shared.usecases.app import App
 from shared.wiring import Services, services
 
@@ -31,7 +34,7 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTINUATION = ("PartitionKey", "RowKey")
 _TRACE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -52,7 +55,7 @@ class Query(BaseModel):
 B = TypeVar("B", bound=Body)
 Q = TypeVar("Q", bound=Query)
 
-Guid = Annotated[str, Field(pattern=f"(?i)^{_GUID.pattern}$"), AfterValidator(str.lower)]
+Guid = Annotated[str, Field(pattern=f"(?i)^{GUID.pattern}$"), AfterValidator(str.lower)]
 Moment = AwareDatetime  # with its zone: a moment without one would be a day early or late somewhere
 
 
@@ -79,6 +82,11 @@ class Call:
         return self.services.app
 
     @property
+    def access(self) -> Access:
+        """Which customers callers reach."""
+        return self.services.gate.access
+
+    @property
     def path(self) -> str:
         """The path of the request."""
         return path_of(self.request)
@@ -95,7 +103,7 @@ class Call:
     def guid(self, name: str) -> str:
         """A route parameter that is a GUID, in lower case; what is none cannot be known to anybody."""
         value = self.text(name)
-        if not _GUID.fullmatch(value.lower()):
+        if not GUID.fullmatch(value.lower()):
             raise NotFound(name, value[:64])
         return value.lower()
 
@@ -133,10 +141,15 @@ class Call:
             )
         return key
 
-    def page(self, kind: type[dict[str, str] | int] = dict) -> tuple[int, str | None]:
-        """The asked page size and where to go on from: a mark of table storage, or a number. Raises BadRequest."""
+    def page(
+        self, kind: type[dict[str, str] | int] = dict, names: tuple[str, ...] = _CONTINUATION
+    ) -> tuple[int, str | None]:
+        """The asked page size and where to go on from: a number, or an object with these texts (a mark of storage).
+
+        Raises BadRequest.
+        """
         size = self.request.params.get("pageSize", str(DEFAULT_PAGE))
-        if not (size.isdecimal() and len(size) < 4 and 1 <= int(size) <= MAX_PAGE):
+        if not (size.isascii() and size.isdecimal() and len(size) < 4 and 1 <= int(size) <= MAX_PAGE):
             raise BadRequest("page_size_invalid", f"pageSize is a number from 1 to {MAX_PAGE}.", name="pageSize")
         mark = self.request.params.get("continuation")
         if not mark:
@@ -148,7 +161,7 @@ class Call:
             document = decoded = None
         if decoded is None or not isinstance(document, kind):
             raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
-        if isinstance(document, dict) and not all(isinstance(document.get(key), str) for key in _CONTINUATION):
+        if isinstance(document, dict) and not all(isinstance(document.get(name), str) for name in names):
             raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
         return int(size), decoded
 
@@ -165,7 +178,7 @@ class Call:
         if continuation:
             mark = base64.urlsafe_b64encode(continuation.encode()).decode()
             kept = {name: value for name, value in self.request.params.items() if name != "continuation"}
-            query = "&".join(f"{name}={value}" for name, value in {**kept, "continuation": mark}.items())
+            query = urlencode({**kept, "continuation": mark}, safe="=", quote_via=quote)
             document["nextLink"] = f"{self.path}?{query}"
         return Answer(document)
 
@@ -180,10 +193,14 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
     def wrap(handler: Handler) -> Function:
         async def function(req: func.HttpRequest) -> func.HttpResponse:
             trace = trace_of(req)
+            door = handler.__name__
             try:
                 built = await services()
-                caller = await built.verifier.caller(req.headers.get("Authorization"), role)
-                answer = await handler(Call(req, built, caller))
+                header = req.headers.get("Authorization")
+                caller = await built.gate.admit(header, role, door=door, customer=_customer_of(req))
+                answer = await _handled(handler, Call(req, built, caller))
+                if req.method != "GET":  # who changed what; an operation's own history is in the ledger
+                    log.info("called function=%s caller=%s status=%d trace=%s", door, caller.id, answer.status, trace)
                 return respond(answer) if isinstance(answer, Answer) else respond_problem(answer, req, trace)
             except Exception as error:
                 problem = problem_of(error)
@@ -201,6 +218,20 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
 
 
 ROLE = "required_role"
+
+
+def _customer_of(req: func.HttpRequest) -> str | None:
+    """The customer that a route names, itself or by an operation's address."""
+    named = req.route_params.get("customer") or req.route_params.get("operation", "").partition("_")[0]
+    return str(named).lower() or None
+
+
+async def _handled(handler: Handler, call: Call) -> Answer | Problem:
+    try:
+        return await handler(call)
+    except Forbidden as refusal:
+        call.services.gate.note(refusal, door=handler.__name__, caller=call.caller.id)
+        raise
 
 
 def respond(answer: Answer) -> func.HttpResponse:

@@ -10,10 +10,11 @@ from pydantic import Field
 from functions.http_actions import representations as show
 from functions.http_actions.endpoint import Answer, Body, Call, endpoint
 from functions.http_actions.problems import BadRequest
+from functions.http_actions.reach import within_reach
 from shared.domain.billing import Policy, SuspendBilling, SuspendFrom
 from shared.domain.operation import Operation
 from shared.identity import Role
-from shared.storage.mappings import ProductMapping
+from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
 from shared.usecases import mapping as mapping_use_cases
 
 blueprint = func.Blueprint()
@@ -61,8 +62,15 @@ class SubscriptionBody(Body):
 @blueprint.route(route="mappings/customers", methods=["GET"], auth_level=_ANONYMOUS)
 @endpoint(Role.READ)
 async def list_customer_mappings(call: Call) -> Answer:
-    """All customers' mappings."""
-    items, following = await call.app.mappings.customers(*call.page())
+    """The mappings of the customers that the caller may see."""
+
+    async def read(customer: str | None, size: int, mark: str | None) -> tuple[list[CustomerMapping], str | None]:
+        if customer is None:
+            return await call.app.mappings.customers(size, mark)
+        mapping = await call.app.mappings.customer(customer)
+        return [mapping] if mapping else [], None
+
+    items, following = await within_reach(call, read)
     return call.listing([show.customer_mapping(item) for item in items], following)
 
 
@@ -112,6 +120,7 @@ async def list_product_mappings(call: Call) -> Answer:
 @endpoint(Role.MAPPINGS)
 async def put_product_mapping(call: Call) -> Answer:
     """Map an offer (product, term, billing frequency) to a service, or change it."""
+    call.caller.reach.require_all()
     body, _ = call.body(ProductBody)
     service = (await call.app.autotask.services([body.service_id])).get(body.service_id)
     if service is None:
@@ -130,6 +139,7 @@ async def put_product_mapping(call: Call) -> Answer:
 @endpoint(Role.MAPPINGS)
 async def delete_product_mapping(call: Call) -> Answer:
     """Remove a product's mapping; mapped subscriptions keep their lines."""
+    call.caller.reach.require_all()
     await call.app.mappings.remove("products", call.text("product"))
     return Answer(None, 204)
 
@@ -138,8 +148,14 @@ async def delete_product_mapping(call: Call) -> Answer:
 @blueprint.route(route="mappings/subscriptions", methods=["GET"], auth_level=_ANONYMOUS)
 @endpoint(Role.READ)
 async def list_subscription_mappings(call: Call) -> Answer:
-    """All subscriptions' mappings."""
-    items, following = await call.app.mappings.subscriptions(*call.page())
+    """The mappings of all subscriptions of the customers that the caller may see."""
+
+    async def read(customer: str | None, size: int, mark: str | None) -> tuple[list[SubscriptionMapping], str | None]:
+        if customer is None:
+            return await call.app.mappings.subscriptions(size, mark)
+        return await call.app.mappings.subscriptions_of(customer, size, mark)
+
+    items, following = await within_reach(call, read)
     return call.listing([show.subscription_mapping(item) for item in items], following)
 
 

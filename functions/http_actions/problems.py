@@ -27,6 +27,7 @@ from shared.domain.errors import (
     RetryLater,
 )
 from shared.identity import Forbidden, Unauthenticated
+from shared.rate_limit import TooManyRequests
 from shared.storage.store import TooLarge, WriteConflict
 
 MEDIA_TYPE = "application/problem+json"
@@ -104,7 +105,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a
         case Unauthenticated():
             return Problem(401, "unauthenticated", str(error), headers={"WWW-Authenticate": "Bearer"})
         case Forbidden():
-            return Problem(403, "forbidden", str(error))
+            return Problem(403, error.code, str(error))
+        case TooManyRequests():
+            return Problem(429, "too_many_requests", str(error), headers=retry_after(error.after))
         case Refused():
             details = dict(error.details)
             status = int(str(details.pop("status", 409)))

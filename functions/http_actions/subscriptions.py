@@ -6,9 +6,11 @@ import azure.functions as func
 
 from functions.http_actions import representations as show
 from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.reach import within_reach
 from shared.domain.subscription import Family, State
 from shared.identity import Role
 from shared.partner_center.wire import parse_subscription
+from shared.storage.read_models import CustomerView, SubscriptionView
 from shared.storage.store import Scalar
 from shared.usecases.badges import BADGES, compute_badge
 from shared.usecases.sync import sync_customer
@@ -20,9 +22,15 @@ blueprint = func.Blueprint()
 @blueprint.route(route="customers", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @endpoint(Role.READ)
 async def list_customers(call: Call) -> Answer:
-    """All customers, by pages."""
-    size, mark = call.page()
-    views, following = await call.app.views.customers(size, mark)
+    """The customers that the caller may see, by pages."""
+
+    async def read(customer: str | None, size: int, mark: str | None) -> tuple[list[CustomerView], str | None]:
+        if customer is None:
+            return await call.app.views.customers(size, mark)
+        view = await call.app.views.customer(customer)
+        return [view] if view else [], None
+
+    views, following = await within_reach(call, read)
     return call.listing([show.customer(view) for view in views], following)
 
 
@@ -41,7 +49,7 @@ async def list_subscriptions_of_customer(call: Call) -> Answer:
 @blueprint.route(route="subscriptions", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @endpoint(Role.READ)
 async def list_subscriptions(call: Call) -> Answer:
-    """Subscriptions across all customers."""
+    """Subscriptions across all customers that the caller may see."""
     return await _list(call, None)
 
 
@@ -61,15 +69,16 @@ async def get_subscription(call: Call) -> Answer:
 
 
 async def _list(call: Call, customer: str | None) -> Answer:
-    size, mark = call.page()
     filters = {
         "state": call.choice("state", [state.value for state in State]),
         "badge": call.choice("badge", list(BADGES)),
         "family": call.choice("family", [family.value for family in Family]),
     }
     equals: dict[str, Scalar] = {name: value for name, value in filters.items() if value is not None}
-    views, following = await call.app.views.subscriptions(
-        customer=customer, equals=equals, size=size, continuation=mark
-    )
+
+    async def read(one: str | None, size: int, mark: str | None) -> tuple[list[SubscriptionView], str | None]:
+        return await call.app.views.subscriptions(customer=one, equals=equals, size=size, continuation=mark)
+
+    views, following = await (read(customer, *call.page()) if customer else within_reach(call, read))
     now = call.app.partner_center.microsoft_now()
     return call.listing([show.subscription(view.snapshot, view.badge, now) for view in views], following)

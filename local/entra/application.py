@@ -48,8 +48,11 @@ TOKEN_FIELDS = {
     "signedBy": ("signed_by", str),
     "issuer": ("issuer", str),
     "algorithm": ("algorithm", str),
+    "startsInSeconds": ("starts_in_seconds", int),
+    "application": ("application", bool),
+    "version": ("version", str),
 }
-CHOICES = {"signedBy": ("us", "stranger"), "algorithm": ("RS256", "none", "HS256")}
+CHOICES = {"signedBy": ("us", "stranger"), "algorithm": ("RS256", "none", "HS256"), "version": ("1.0", "2.0")}
 
 
 class _Doors:
@@ -80,6 +83,13 @@ class _Doors:
             "token_type": "Bearer",
             "expires_in": wanted.expires_in_seconds,
         }
+
+    async def roll_over(self, request: Request) -> dict[str, Any]:
+        body = await json_object(request)
+        keep_old = body.pop("keepOld", True)
+        if body or not isinstance(keep_old, bool):
+            raise ControlError("a roll-over takes keepOld, true or false, and nothing else")
+        return {"keyId": self._authority.roll_over(keep_old=keep_old)}
 
     def state(self) -> dict[str, Any]:
         return {
@@ -126,7 +136,10 @@ def entra_app(base_url: str) -> Starlette:
         log=RequestsLog(),
         switches=switches,
         state=doors.state,
-        state_routes=[control_route("/tokens", "POST", doors.portal_token)],
+        state_routes=[
+            control_route("/tokens", "POST", doors.portal_token),
+            control_route("/keys/roll-over", "POST", doors.roll_over),
+        ],
         fault_body=_unavailable,
     )
 
@@ -146,7 +159,7 @@ def _portal_request(body: dict[str, Any]) -> PortalTokenRequest:
         if name not in TOKEN_FIELDS:
             raise ControlError(f"unknown field {name} in a token request; known are {', '.join(TOKEN_FIELDS)}")
         attribute, kind = TOKEN_FIELDS[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if type(value) is not kind:  # true is no number here
             raise ControlError(f"{name} must be of type {kind.__name__}")
         if value not in CHOICES.get(name, (value,)):
             raise ControlError(f"{name} must be one of {', '.join(CHOICES[name])}")

@@ -83,6 +83,9 @@ class PortalTokenRequest:
     signed_by: str = "us"
     issuer: str | None = None
     algorithm: str = "RS256"
+    starts_in_seconds: int | None = None
+    application: bool = False
+    version: str = "2.0"
 
 
 class Authority:
@@ -99,6 +102,7 @@ class Authority:
         self.now = now
         self._setting = setting
         self._key = SigningKey()
+        self._older_keys: list[SigningKey] = []
         self._stranger: SigningKey | None = None
         self._clients: dict[str, ClientApplication] = {PARTNER_CENTER_APP.client_id: PARTNER_CENTER_APP}
         owner = PARTNER_CENTER_APP.client_id
@@ -110,7 +114,13 @@ class Authority:
 
     def key_set(self) -> dict[str, Any]:
         """The JSON Web Key Set."""
-        return {"keys": [self._key.public_jwk()]}
+        return {"keys": [key.public_jwk() for key in (self._key, *self._older_keys)]}
+
+    def roll_over(self, *, keep_old: bool) -> str:
+        """Sign with a new key from now on; the old ones stay published or go at once. The new key's id."""
+        self._older_keys = [self._key, *self._older_keys] if keep_old else []
+        self._key = SigningKey()
+        return self._key.key_id
 
     def metadata(self, tenant: str, *, version: int) -> dict[str, Any]:
         """The OpenID configuration of a tenant, in the form of endpoint version 1 or 2."""
@@ -160,17 +170,16 @@ class Authority:
         begun = min(moment, moment + wanted.expires_in_seconds - 60)
         claims = {
             "aud": wanted.audience,
-            "iss": wanted.issuer or self.issuer(wanted.tenant, version=2),
+            "iss": wanted.issuer or self.issuer(wanted.tenant, version=1 if wanted.version == "1.0" else 2),
             "iat": begun,
-            "nbf": begun,
+            "nbf": begun if wanted.starts_in_seconds is None else moment + wanted.starts_in_seconds,
             "exp": moment + wanted.expires_in_seconds,
-            "name": wanted.name,
-            "preferred_username": f"{wanted.name.lower().replace(' ', '.')}@partnersim.example",
+            **(_of_application() if wanted.application else _of_person(wanted.name)),
             "oid": wanted.oid,
             "sub": wanted.oid,
             "tid": wanted.tenant,
             "roles": wanted.roles,
-            "ver": "2.0",
+            "ver": wanted.version,
             "uti": secrets.token_urlsafe(12),
         }
         if wanted.algorithm == "none":
@@ -283,3 +292,17 @@ class Authority:
             "ext_expires_in": TOKEN_SECONDS,
             "access_token": token,
         }
+
+
+def _of_person(name: str) -> dict[str, str]:
+    """What a token says of a signed-in user."""
+    return {
+        "name": name,
+        "preferred_username": f"{name.lower().replace(' ', '.')}@partnersim.example",
+        "scp": "access_as_user",
+    }
+
+
+def _of_application() -> dict[str, str]:
+    """What a token says of a service principal, which has neither a name nor a delegated permission."""
+    return {"idtyp": "app", "azp": str(uuid.uuid4()), "azpacr": "1"}

@@ -78,6 +78,14 @@ class Zone:
         if not isinstance(url, str) or not url.strip():
             raise Misconfigured("Autotask names no zone for the API user")
         parts = urlsplit(url.strip())
-        if not parts.hostname or parts.scheme != self._transport.scheme:
+        discovery = urlsplit(self._transport.base_url)
+        if not parts.hostname or parts.scheme != discovery.scheme:
             raise Misconfigured("Autotask names a zone that is not reached as securely as the discovery host")
+        if _site(parts.hostname) != _site(discovery.hostname or ""):
+            raise Misconfigured("Autotask names a zone outside its own domain; the credentials are not sent there")
         return url.strip().rstrip("/")
+
+
+def _site(host: str) -> str:
+    """What hosts of one owner have in common: the last two labels, or the whole of an address."""
+    return host if host.replace(".", "").isdigit() or ":" in host else ".".join(host.lower().split(".")[-2:])

@@ -15,6 +15,7 @@ CUSTOMER_SHARDS = tuple("0123456789abcdef")
 END = "\uffff"
 
 DEAD_LETTERS = "dead_letters"
+GRANTS = "grants"
 
 
 def head(subscription: str) -> str:
@@ -86,3 +87,23 @@ def mapping_line(contract_service: int) -> str:
 def mapping_subscription(customer: str, subscription: str) -> str:
     """The row of a mapped subscription."""
     return f"S:{customer}:{subscription}"
+
+
+def mapping_subscriptions(customer: str, *, after: str | None) -> tuple[str, str]:
+    """The span of a customer's mapped subscriptions, all of them or those after a row."""
+    return f"{after}!" if after else f"S:{customer}:", f"S:{customer};"
+
+
+def grant(caller: str) -> str:
+    """What a caller may see."""
+    return f"G:{caller}"
+
+
+def grant_change(caller: str, when: datetime) -> str:
+    """A change of what a caller may see; a caller's changes sort by their moment."""
+    return f"C:{caller}:{moment(when)}"
+
+
+def grant_changes(caller: str) -> tuple[str, str]:
+    """The span of all changes of what a caller may see."""
+    return f"C:{caller}:", f"C:{caller};"

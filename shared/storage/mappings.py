@@ -114,6 +114,15 @@ class Mappings:
         page = await self._page("subscriptions", size, continuation, {"kind": "S"})
         return [from_row(SubscriptionMapping, row).value for row in page.rows], page.continuation
 
+    async def subscriptions_of(
+        self, customer: str, size: int, after: str | None
+    ) -> tuple[list[SubscriptionMapping], str | None]:
+        """A page of the mappings of one customer's subscriptions, after a row."""
+        start, end = keys.mapping_subscriptions(customer, after=after)
+        rows = await self._store.span(_TABLE, "subscriptions", start, end, limit=size)
+        following = rows[-1].key if len(rows) == size else None
+        return [from_row(SubscriptionMapping, row).value for row in rows], following
+
     async def subscription(self, customer: str, subscription: str) -> Stored[SubscriptionMapping] | None:
         """A subscription's mapping."""
         key = keys.mapping_subscription(customer, subscription)

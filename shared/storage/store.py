@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-TABLES = ("ledger", "mappings", "alarms", "coordination", "customers", "subscriptions", "views")
+TABLES = ("ledger", "mappings", "alarms", "coordination", "customers", "subscriptions", "views", "access")
 
 Scalar = str | int | bool | datetime
 

@@ -1,0 +1,52 @@
+"""Every route declares who may call it."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.identity import Role
+from tests.security.inventory import GUARDED, OPEN, ROUTES, Route
+
+# What is no customer's own: what a caller who is limited to some customers finds there
+WITHOUT_CUSTOMER = {
+    "ready": "nothing about customers",
+    "list_customers": "only his customers",
+    "list_subscriptions": "only his customers'",
+    "list_customer_mappings": "only his customers'",
+    "list_subscription_mappings": "only his customers'",
+    "list_dead_letters": "only his customers', and no raw message",
+    "list_product_mappings": "all: the catalogue is everybody's",
+    "put_product_mapping": "refused: it concerns every customer",
+    "delete_product_mapping": "refused: it concerns every customer",
+    "list_access": "all: who may give access may see what was given",
+    "get_access": "all: the same",
+    "put_access": "all: the same; he could lift his own limit anyway",
+    "delete_access": "all: the same",
+}
+
+
+def test_the_walk_finds_the_routes() -> None:
+    assert len(ROUTES) > 30
+    assert {"live", "cancel", "list_customers", "put_access"} <= {route.name for route in ROUTES}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_every_route_declares_a_role_or_why_it_needs_none(route: Route) -> None:
+    assert (route.role is None) == (route.name in OPEN)
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=str)
+def test_every_route_names_a_customer_or_says_what_a_limited_caller_finds(route: Route) -> None:
+    assert route.names_customer != (route.name in WITHOUT_CUSTOMER)
+
+
+def test_every_role_opens_something_and_none_opens_everything() -> None:
+    opened = {role: {route.name for route in GUARDED if route.role is role} for role in Role}
+
+    assert all(opened.values())
+    assert all(len(names) < len(GUARDED) for names in opened.values())
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=str)
+def test_no_route_that_changes_something_is_open_to_readers(route: Route) -> None:
+    assert route.method == "GET" or route.role is not Role.READ
