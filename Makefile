@@ -45,6 +45,7 @@ lock: $(INSTALLED) $(NODE) ## renew the lock files (UPGRADE=1 takes newer versio
 	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group node -o requirements-node.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group sbom -o requirements-sbom.txt
 	@$(call npm,install --package-lock-only --omit-lockfile-registry-resolved)
 
 clean: ## remove everything that was installed or built

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import readiness, servicebus, storage
+from local.cloud_queue import CLOUD_QUEUE
 from local.ports import LOOPBACK, free_ports, require_free
 from local.processes import ProcessSpec
-from local.settings import QUEUE, Addresses, clean_environment, host_settings
+from local.settings import Addresses, clean_environment, host_settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICE_BUS, ENTRA, PARTNER_CENTER, AUTOTASK, STORAGE, HOST = (
@@ -25,8 +26,6 @@ SERVICE_BUS, ENTRA, PARTNER_CENTER, AUTOTASK, STORAGE, HOST = (
     "azurite",
     "host",
 )
-_MAX_DELIVERY_COUNT = 3
-_LOCK_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,6 @@ class Plan:
             customers, each = self._options.seed_customers, self._options.subscriptions_per_customer
             seed = ("--seed-customers", str(customers), "--subscriptions-per-customer", str(each))
         entra_directory = self.ca_file.parent
-        bus_queue = ("--queue", QUEUE, "--max-delivery-count", str(_MAX_DELIVERY_COUNT))
         trust = ("--entra", self.addresses.entra, "--ca-file", str(self.ca_file))
         health = "/_control/health"
         return [
@@ -123,7 +121,7 @@ class Plan:
             ),
             self._simulator(
                 SERVICE_BUS,
-                ("--port", str(self._bus), *bus_queue, "--lock-seconds", str(_LOCK_SECONDS)),
+                ("--port", str(self._bus), *CLOUD_QUEUE.arguments),
                 readiness.accepts(self._bus),
             ),
             self._simulator(

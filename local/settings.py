@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local.cloud_queue import CLOUD_QUEUE
 from local.entra.identities import API_AUDIENCE, PARTNER_CENTER_APP, PARTNER_TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-QUEUE = "autotask-operations"
+QUEUE = CLOUD_QUEUE.name
 ROLES: dict[str, tuple[str, ...]] = {
     "operator": ("Subscriptions.Read", "Subscriptions.Operate"),
     "reader": ("Subscriptions.Read",),
@@ -35,11 +36,13 @@ _TIMES = {
     "AUTOTASK_TIMEOUT_SECONDS": "4",
     "PARTNER_CENTER_TIMEOUT_SECONDS": "8",
     "PARTNER_CENTER_SETTLE_SECONDS": "4",
+    "PARTNER_CENTER_GIVE_UP_SECONDS": "3600",
     "LEASE_SECONDS": "10",
     "OUTBOX_SECONDS": "5",
     "RETRY_SECONDS": "2",
     "RETRY_MAX_SECONDS": "10",
     "PUSH_BUDGET_SECONDS": "60",
+    "IDEMPOTENCY_DAYS": "30",
 }
 _FIXED = {
     "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -58,8 +61,6 @@ _FIXED = {
     "AUTOTASK_SECRET": "local-autotask-secret",
     "AUTOTASK_INTEGRATION_CODE": "LOCALINTEGRATIONCODE0000001",
 }
-# Settings whose defaults suit a laptop too
-_DEFAULTED = ("PARTNER_CENTER_GIVE_UP_SECONDS", "IDEMPOTENCY_DAYS")
 _ADDRESSES = (
     "AzureWebJobsStorage",
     "TABLES_CONNECTION_STRING",
@@ -102,7 +103,7 @@ def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[st
 
 def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:
     """Those variables of the caller's environment that name a setting of the host."""
-    return {name: environment[name] for name in (*_FIXED, *_TIMES, *_DEFAULTED, *_ADDRESSES) if name in environment}
+    return {name: environment[name] for name in (*_FIXED, *_TIMES, *_ADDRESSES) if name in environment}
 
 
 def clean_environment() -> dict[str, str]:

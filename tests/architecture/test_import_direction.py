@@ -47,10 +47,12 @@ LAYERS = (
     ),
     Layer("functions/", ("functions", "shared", "azure.functions", "pydantic")),
     Layer("function_app.py", ("functions", "azure.functions")),
+    Layer("infra/", ("infra", "shared.domain.errors", "shared.identity", "shared.transport", "azure.identity")),
 )
 DOORS = (
     Door("local", ("local/", "tests/")),
     Door("tests", ("tests/",)),
+    Door("infra", ("infra/", "tests/")),
     Door("functions", ("functions/", "function_app.py", "tests/")),
     Door("httpx", ("shared/transport.py", "local/", "tests/")),
     Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
@@ -60,7 +62,7 @@ DOORS = (
 
 def sources() -> list[str]:
     found = [REPOSITORY / "function_app.py"]
-    for folder in ("functions", "shared", "local", "tests"):
+    for folder in ("functions", "shared", "infra", "local", "tests"):
         found += [path for path in (REPOSITORY / folder).rglob("*.py") if "node_modules" not in path.parts]
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
 

@@ -1,4 +1,4 @@
-"""What bad input gets: the table of the issue, tokens that open nothing, and what happens while Partner Center is away."""
+"""What bad input gets: wrong bodies, tokens that open nothing, and Partner Center gone."""
 
 from __future__ import annotations
 

@@ -1,0 +1,41 @@
+"""The names of what is measured: the alerts ask for them and the telemetry emits them (docs/observability.md).
+
+A name here is a promise: `infra/modules/alerts.bicep` wakes somebody up by it, and a test compares both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One instrument. `attributes` are what its values are told apart by."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    unit: str
+    meaning: str
+    attributes: tuple[str, ...] = ()
+
+
+OPEN_OPERATIONS = Metric("csp.operations.open", "gauge", "1", "operations that are not at rest", ("status",))
+OLDEST_OPEN_AGE = Metric("csp.operations.oldest_open.age", "gauge", "s", "age of the oldest operation not at rest")
+DEAD_LETTERS = Metric("csp.dead_letters", "gauge", "1", "dead operations in the ledger")
+SYNC_AGE = Metric("csp.sync.age", "gauge", "s", "time since the last complete sync of all customers ended")
+READY = Metric("csp.ready", "gauge", "1", "1 where a dependency answers, 0 where it does not", ("dependency",))
+AUTOTASK_BUDGET_USED = Metric("csp.autotask.budget.used", "gauge", "1", "used part of our share of Autotask's requests")
+VENDOR_REQUESTS = Metric("csp.vendor.requests", "counter", "1", "requests to a vendor", ("vendor", "status"))
+REFUSED = Metric("csp.requests.refused", "counter", "1", "calls that were not let in", ("reason",))
+
+METRICS = (
+    OPEN_OPERATIONS,
+    OLDEST_OPEN_AGE,
+    DEAD_LETTERS,
+    SYNC_AGE,
+    READY,
+    AUTOTASK_BUDGET_USED,
+    VENDOR_REQUESTS,
+    REFUSED,
+)
