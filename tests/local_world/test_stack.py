@@ -128,7 +128,7 @@ def test_the_ready_description_is_complete(stack: Stack) -> None:
     ready = stack.ready
 
     assert ready["api"] == f"{ready['host']}/api"
-    assert ready["tokens"].keys() == {"operator", "reader", "mapper", "deadletters"}
+    assert ready["tokens"].keys() == {"operator", "reader", "mapper", "deadletters", "access"}
     assert ready["pids"].keys() >= PROCESSES
     assert ready["queue"] == "autotask-operations"
     assert ready["settings"]["ServiceBus"] == ready["serviceBus"]
