@@ -117,7 +117,9 @@ def test_azure_is_entered_with_an_identity_token_and_production_by_its_reviewers
     assert jobs["deploy"]["environment"] == "production"
     assert jobs["deploy"]["needs"] == "preview"
     assert any("--federated-credential-provider github" in command for command in commands["deploy"])
-    assert not any(re.fullmatch(r"azd (provision|up|deploy) --no-prompt", command) for command in commands["preview"])
+    assert [command for command in commands["preview"] if command] == [
+        command for command in commands["preview"] if command.startswith("az deployment sub what-if ")
+    ]
 
 
 def test_the_deployment_hands_on_every_variable_that_the_parameters_name() -> None:
