@@ -26,12 +26,13 @@ _KNOWING = (
     "PrivateKeyDetector",
     "PypiTokenDetector",
 )
-# Guess by names and by randomness: in tests almost everything that they find is made up
-_GUESSING: dict[str, dict[str, Any]] = {
-    "KeywordDetector": {},
-    "Base64HighEntropyString": {"limit": 4.5},
-    "HexHighEntropyString": {"limit": 3.0},
-}
+# Guess by names, and by randomness: in tests almost everything that they find is made up, and the documents show ids
+_BY_NAME: list[dict[str, Any]] = [{"name": "KeywordDetector"}]
+_BY_CHANCE: list[dict[str, Any]] = [
+    {"name": "Base64HighEntropyString", "limit": 4.5},
+    {"name": "HexHighEntropyString", "limit": 3.0},
+]
+_GUESSING = {"tests/": [], "docs/": _BY_NAME, "": [*_BY_NAME, *_BY_CHANCE]}
 _FILTERS = (
     "is_indirect_reference",
     "is_likely_id_string",
@@ -60,21 +61,19 @@ def tracked() -> list[str]:
 
 def secrets_in(files: Iterable[str], root: Path = ROOT) -> Iterator[Found]:
     """What looks like a secret in these files."""
-    product = [file for file in files if not file.startswith("tests/")]
-    tests = [file for file in files if file.startswith("tests/")]
-    for group, guessing in ((product, True), (tests, False)):
-        with transient_settings(_settings(guessing=guessing)):
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        groups.setdefault(next(start for start in _GUESSING if file.startswith(start)), []).append(file)
+    for start, group in groups.items():
+        with transient_settings(_settings(_GUESSING[start])):
             found = SecretsCollection(str(root))
             for file in group:
                 found.scan_file(file)
             yield from (Found(file, secret.type, secret.secret_hash) for file, secret in found)
 
 
-def _settings(*, guessing: bool) -> dict[str, Any]:
-    plugins: list[dict[str, Any]] = [{"name": name} for name in _KNOWING]
-    if guessing:
-        plugins += [{"name": name, **limits} for name, limits in _GUESSING.items()]
+def _settings(guessing: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "plugins_used": plugins,
+        "plugins_used": [*({"name": name} for name in _KNOWING), *guessing],
         "filters_used": [{"path": f"detect_secrets.filters.heuristic.{name}"} for name in _FILTERS],
     }

@@ -35,6 +35,7 @@ def test_every_public_secret_says_why_it_is_none() -> None:
             "Base64 High Entropy String",
         ),
         ("tests/a.py", "-----BEGIN RSA " + "PRIVATE KEY-----", "Private Key"),
+        ("docs/b.md", 'password = "Tr0ub4dor&3x"', "Secret Keyword"),
         ("docs/a.md", "AccountKey=" + "Zm9v" * 21 + "Zg==", "Azure Storage Account access key"),
         ("tests/a.py", "ghp_" + "a1B2c3D4e5F6" * 3, "GitHub Token"),
         ("infra/a.bicep", "clientSecret: 'q~8Q~abcdefGHIJK'", "Secret Keyword"),
