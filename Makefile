@@ -33,7 +33,7 @@ run: install ## start the local stack on port 7071 (PORT=...; TOUR=1 walks throu
 test: install ## run the whole test suite against a local stack on free ports
 	@"$(PY)" -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(INSTALLED) ## run the gate: format, lint, strict types, import directions, infrastructure, workflows, licences
+check: install ## run the gate: format, lint, strict types, import directions, infrastructure, workflows, licences
 	"$(PY)" -m ruff format --check .
 	"$(PY)" -m ruff check .
 	"$(PY)" -m mypy
