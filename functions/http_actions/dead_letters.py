@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import azure.functions as func
 from pydantic import Field
@@ -21,8 +21,6 @@ from shared.storage.store import Scalar
 from shared.usecases import dead_letters as desk
 
 blueprint = func.Blueprint()
-
-_FOREIGN_SHOWN = 250
 
 Text = Annotated[str, Field(max_length=1000)]
 
@@ -54,20 +52,31 @@ async def list_dead_letters(call: Call) -> Answer:
         equals: dict[str, Scalar] = {name: value for name, value in wanted.items() if value}
         return await call.app.views.dead_letters(equals, size, mark)
 
+    after = call.number("messagesAfter")
+    if after is not None:
+        return await _messages(call, [], after) if call.caller.reach.unlimited else call.listing([])
     views, following = await (read(only, *call.page()) if only else within_reach(call, read))
     items = []
     for view in views:
         stored = await call.app.ledger.operation(Address.parse(view.operation))
         if stored is not None and stored.value.dead:
             items.append(show.dead_letter(stored.value))
-    answer = call.listing(items, following)
     if following is None and not (code or only) and call.caller.reach.unlimited:  # they belong to no customer
-        try:
-            foreign = await desk.foreign_messages(call.app, _FOREIGN_SHOWN)
-            answer.body["value"] += [show.broker_message(message) for message in foreign]
-        except RetryLater as error:
-            answer.body["brokerUnavailable"] = error.reason
-    return answer
+        return await _messages(call, items, 0)
+    return call.listing(items, following)
+
+
+async def _messages(call: Call, items: list[dict[str, Any]], after: int) -> Answer:
+    """A page that ends with messages which nothing explains, by their sequence numbers."""
+    size, _ = call.page()
+    try:
+        foreign, last = await desk.foreign_messages(call.app, size, after)
+    except RetryLater as error:
+        answer = call.listing(items)
+        answer.body["brokerUnavailable"] = error.reason
+        return answer
+    shown = [show.broker_message(message) for message in foreign]
+    return call.listing([*items, *shown], where={"messagesAfter": str(last)} if last is not None else {})
 
 
 @blueprint.function_name("get_dead_letter")
@@ -99,7 +108,7 @@ async def resubmit_dead_letter(call: Call) -> Answer:
             )
         policy = DriftPolicy(body.drift_policy)
     operation = await desk.resubmit(call.app, address_of(call), call.caller.id, why=body.reason, policy=policy)
-    return Answer({"operation": show.operation(operation)}, 202)
+    return Answer({"operation": show.operation(operation)}, 200 if operation.at_rest else 202)
 
 
 @blueprint.function_name("dismiss_dead_letter")

@@ -7,6 +7,7 @@ operation keeps its alarm, and the wake timer sends again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -14,6 +15,8 @@ from typing import Any, cast
 from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.amqp import AmqpMessageBodyType
+from azure.servicebus.exceptions import MessageLockLostError
 
 from shared.domain.errors import RetryLater
 from shared.messaging.envelope import BrokerMessage
@@ -81,8 +84,11 @@ class ServiceBusQueue:
             if self._credential is not None:
                 await self._credential.close()
 
-    async def dead_letters(self, limit: int) -> list[BrokerMessage]:
-        """Peek at the dead-letter queue, the oldest first; locks nothing. Raises RetryLater."""
+    async def dead_letters(self, limit: int, *, after: int = 0) -> list[BrokerMessage]:
+        """Peek at dead letters with a higher sequence number than `after`, the oldest first; locks nothing.
+
+        Raises RetryLater.
+        """
         client = self._open()
         found: list[BrokerMessage] = []
         try:
@@ -91,48 +97,61 @@ class ServiceBusQueue:
                 client,
                 client.get_queue_receiver(self._queue, sub_queue="deadletter") as receiver,
             ):
-                start = 0
                 while len(found) < limit:
-                    page = await receiver.peek_messages(_PEEK_PAGE, sequence_number=start)
+                    wanted = min(_PEEK_PAGE, limit - len(found))
+                    page = await receiver.peek_messages(wanted, sequence_number=after + 1)
                     if not page:
                         break
                     found += [_message(message) for message in page]
-                    start = found[-1].sequence_number + 1
+                    after = found[-1].sequence_number
         except Exception as error:
             raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
-        return found[:limit]
+        return found
 
-    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], limit: int) -> int:
-        """Receive dead-lettered messages and complete those that `remove` names; the others stay. Raises RetryLater."""
+    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], *, through: int) -> int:
+        """Receive dead letters up to a sequence number and complete those that `remove` names; the others stay.
+
+        Raises RetryLater.
+        """
         client = self._open()
         removed = 0
         kept: list[Any] = []
         try:
             async with client, client.get_queue_receiver(self._queue, sub_queue="deadletter") as receiver:
-                while removed + len(kept) < limit:
+                reached = 0
+                while reached < through:
                     batch = await receiver.receive_messages(_PEEK_PAGE, max_wait_time=1)
                     if not batch:
                         break
                     for message in batch:
+                        reached = max(reached, int(message.sequence_number or 0))
                         if await remove(_message(message)):
                             await receiver.complete_message(message)
                             removed += 1
                         else:
                             kept.append(message)
-                for message in kept:
-                    await receiver.abandon_message(message)
+                for message in kept:  # a lock that ran out meanwhile has given the message back by itself
+                    with contextlib.suppress(MessageLockLostError):
+                        await receiver.abandon_message(message)
         except Exception as error:
             raise RetryLater(f"the queue does not answer ({type(error).__name__})") from error
         return removed
 
 
 def _message(message: Any) -> BrokerMessage:
-    body = message.body
     return BrokerMessage(
         sequence_number=int(message.sequence_number),
         message_id=str(message.message_id or ""),
         enqueued_at=message.enqueued_time_utc,
         reason=str(message.dead_letter_reason or ""),
         description=str(message.dead_letter_error_description or ""),
-        body=body if isinstance(body, bytes) else b"".join(body),
+        body=_body(message),
     )
+
+
+def _body(message: Any) -> bytes:
+    """The body as bytes; what somebody else sent as an AMQP value or sequence is shown as text and parsed by nobody."""
+    if message.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(message.body)
+    body = message.body if message.body_type is AmqpMessageBodyType.VALUE else list(message.body)
+    return repr(body).encode(errors="replace")

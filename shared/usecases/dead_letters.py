@@ -24,7 +24,8 @@ from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.rest import come_to_rest, hand_over, look_again, looked_for
 
-_SWEEP = 200  # one lock duration is enough to settle as many
+_PEEKED = 250
+_PEEKS = 20  # a sweep looks at as many pages; what lies behind them waits until ops have dealt with some
 _DESK_ONLY = frozenset({"accepted_not_visible", "outcome_unclear", "line_not_in_ledger"})
 _TRIES = 4
 
@@ -193,29 +194,36 @@ async def _at_once(app: App, stored: Stored[Operation], event: Event) -> Stored[
     )
 
 
-async def foreign_messages(app: App, limit: int) -> list[BrokerMessage]:
-    """Dead-lettered messages that no operation explains: not ours, unreadable, or naming no operation."""
-    foreign: list[BrokerMessage] = []
-    for message in await app.queue.dead_letters(limit):
-        try:
-            known = await app.ledger.operation(decode(message.body).address) is not None
-        except NotOurs:
-            known = False
-        if not known:
-            foreign.append(message)
-    return foreign
+async def foreign_messages(app: App, size: int, after: int) -> tuple[list[BrokerMessage], int | None]:
+    """Dead-lettered messages that no operation explains: not ours, unreadable, or naming no operation.
+
+    Gives those among the next `size` messages and the sequence number to go on from (None: that was all).
+    """
+    peeked = await app.queue.dead_letters(size, after=after)
+    foreign = [message for message in peeked if await _explained_by(app, message) is None]
+    return foreign, peeked[-1].sequence_number if len(peeked) == size else None
 
 
 async def sweep(app: App) -> int:
     """Remove copies of operations that are not dead any more from the dead-letter queue. Says how many."""
 
     async def stale(message: BrokerMessage) -> bool:
-        try:
-            stored = await app.ledger.operation(decode(message.body).address)
-        except NotOurs:
-            return False
-        return stored is not None and not stored.value.dead
+        operation = await _explained_by(app, message)
+        return operation is not None and not operation.dead
 
-    if not any([await stale(message) for message in await app.queue.dead_letters(_SWEEP)]):
-        return 0  # peeking locks nothing and counts no delivery
-    return await app.queue.sweep(stale, _SWEEP)
+    last = after = 0
+    for _ in range(_PEEKS):  # peeking locks nothing and counts no delivery
+        peeked = await app.queue.dead_letters(_PEEKED, after=after)
+        last = max([last, *[message.sequence_number for message in peeked if await stale(message)]])
+        if len(peeked) < _PEEKED:
+            break
+        after = peeked[-1].sequence_number
+    return await app.queue.sweep(stale, through=last) if last else 0
+
+
+async def _explained_by(app: App, message: BrokerMessage) -> Operation | None:
+    try:
+        stored = await app.ledger.operation(decode(message.body).address)
+    except NotOurs:
+        return None
+    return stored.value if stored is not None else None

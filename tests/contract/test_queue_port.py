@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from local.servicebus import connection_string
 from shared.domain.errors import RetryLater
-from shared.messaging.envelope import BrokerMessage, Delivery
+from shared.messaging.envelope import BrokerMessage, Delivery, NotOurs, decode
 from shared.messaging.queue import ServiceBusQueue
 from shared.usecases.app import QueuePort
 from tests.local_world.servicebus_process import QUEUES, Desk, Emulator, open_desks, running_emulator, take_one
@@ -72,7 +73,7 @@ class EmulatorBench:
         await self._desk.receiver.abandon_message(self._held)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with running_emulator() as running:
         yield running
@@ -122,9 +123,45 @@ async def test_messages_go_from_sending_to_the_dead_letter_queue_and_out_of_it(b
         seen.append(message.message_id)
         return message.message_id == "third"
 
-    assert await bench.port.sweep(third, 10) == 1
+    assert await bench.port.sweep(third, through=dead.sequence_number + 1) == 1
     assert seen == ["second", "third"]
     assert [message.message_id for message in await bench.port.dead_letters(10)] == ["second"]
+
+
+async def test_dead_letters_are_read_on_from_a_sequence_number_and_swept_past_what_stays(bench: Bench) -> None:
+    for name in ("older", "stale", "newer"):
+        await bench.port.send(name, b"{}")
+        await fail(bench)
+
+    first, *_ = await bench.port.dead_letters(1)
+    following = await bench.port.dead_letters(10, after=first.sequence_number)
+
+    async def stale(message: BrokerMessage) -> bool:
+        return message.message_id == "stale"
+
+    assert [message.message_id for message in following] == ["stale", "newer"]
+    assert await bench.port.sweep(stale, through=following[0].sequence_number) == 1
+    assert [message.message_id for message in await bench.port.dead_letters(10)] == ["older", "newer"]
+
+
+async def test_dead_letters_with_bodies_of_other_kinds_are_read_as_text(emulator: Emulator) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"value_body": {"units": 3}},
+        {"value_body": None},
+        {"sequence_body": [[1, "two"], [b"\xff"]]},
+    ]
+    async with open_desks((emulator, 1)) as [[desk]]:
+        for body in bodies:
+            await desk.sender.send_messages(AmqpAnnotatedMessage(**body))
+            await desk.receiver.dead_letter_message(await take_one(desk.receiver), reason="odd")
+        queue = ServiceBusQueue(queue=desk.queue, connection_string=connection_string(emulator.port))
+
+        dead = await queue.dead_letters(10)
+
+    assert [message.reason for message in dead] == ["odd"] * len(bodies)
+    for message in dead:
+        with pytest.raises(NotOurs):
+            decode(message.body)
 
 
 async def test_a_queue_that_is_away_asks_to_come_later(unused_port_queue: QueuePort) -> None:

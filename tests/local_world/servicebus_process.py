@@ -85,8 +85,10 @@ async def open_desks(*wanted: tuple[Emulator, int]) -> AsyncIterator[list[list[D
     opened: list[ServiceBusSender | ServiceBusReceiver] = []
     desks = [[_desk(emulator, queue, opened) for queue in QUEUES[:number]] for emulator, number in wanted]
     await asyncio.gather(*(handler.__aenter__() for handler in opened))
-    yield desks
-    await asyncio.gather(*(handler.close() for handler in opened))
+    try:
+        yield desks
+    finally:
+        await asyncio.gather(*(handler.close() for handler in opened))
 
 
 def _desk(emulator: Emulator, queue: str, opened: list[ServiceBusSender | ServiceBusReceiver]) -> Desk:

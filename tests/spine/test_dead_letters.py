@@ -248,3 +248,20 @@ def test_a_message_that_is_not_ours_ends_in_the_dead_letter_queue_and_in_the_lis
     assert item["body"] == body.decode(errors="replace")
     assert all(waiting.body != body for waiting in broker.waiting())
     assert len(requests(world.autotask, "POST", ".")) == asked
+
+
+def test_messages_that_nothing_explains_are_listed_by_pages(world: World, broker: Broker) -> None:
+    bodies = [f"page {number}".encode() for number in range(3)]
+    broker.send(*bodies)
+    eventually(lambda: [item for item in broker.dead() if item.body in bodies], lambda found: len(found) == len(bodies))
+    found: list[str] = []
+
+    path: str | None = "/dead-letters?pageSize=1"
+    while path:
+        page = world.clients["deadletters"].get(path.removeprefix("/api")).raise_for_status().json()
+        found += [item["body"] for item in page["value"] if item["type"] == "message"]
+        path = page.get("nextLink")
+
+    assert {body.decode() for body in bodies} <= set(found)
+    refused = world.clients["deadletters"].get("/dead-letters?messagesAfter=some")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "messagesAfter")

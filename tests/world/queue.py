@@ -62,17 +62,19 @@ class Broker:
                 self._numbers, identifier, body, self._clock.now(), completions_to_lose=self.lost_completions
             )
 
-    async def dead_letters(self, limit: int) -> list[BrokerMessage]:
+    async def dead_letters(self, limit: int, *, after: int = 0) -> list[BrokerMessage]:
         """See QueuePort."""
         if self.away:
             raise RetryLater("the queue does not answer")
-        return [_as_peeked(message) for message in self._dead.values()][:limit]
+        following = [self._dead[number] for number in sorted(self._dead) if number > after]
+        return [_as_peeked(message) for message in following[:limit]]
 
-    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], limit: int) -> int:
+    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], *, through: int) -> int:
         """See QueuePort."""
         if self.away:
             raise RetryLater("the queue does not answer")
-        stale = [message for message in list(self._dead.values())[:limit] if await remove(_as_peeked(message))]
+        reached = [self._dead[number] for number in sorted(self._dead) if number <= through]
+        stale = [message for message in reached if await remove(_as_peeked(message))]
         for message in stale:
             self._dead.pop(message.sequence_number, None)
         return len(stale)
