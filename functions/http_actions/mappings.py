@@ -23,7 +23,6 @@ _SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
 
 Id = Annotated[int, Field(gt=0, lt=2**53)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CustomerBody(Body):
@@ -35,9 +34,9 @@ class CustomerBody(Body):
 class ProductBody(Body):
     """The Autotask service that an offer is billed as; `product` is "product:sku" or a legacy offer id."""
 
-    product: Word
-    term_duration: str = ""
-    billing_cycle: str = ""
+    product: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,119}$")]
+    term_duration: Annotated[str, Field(pattern=r"^(P[0-9]{1,3}[DMY])?$")] = ""
+    billing_cycle: Annotated[str, Field(pattern=r"^[A-Za-z_]{0,40}$")] = ""
     service_id: Id
 
 

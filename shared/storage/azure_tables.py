@@ -18,9 +18,10 @@ from azure.data.tables import EdmType, UpdateMode
 from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 
-from shared.domain.errors import RetryLater
+from shared.domain.errors import CspError, Misconfigured, RetryLater
 from shared.storage.store import TABLES, Delete, Insert, Page, Replace, Row, Scalar, Upsert, Write, WriteConflict, guard
 
+_PASSING = {408, 409, 412, 429}
 _PATIENCE: dict[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 15}
 
 
@@ -50,7 +51,7 @@ class AzureTables:
                 await service.create_table_if_not_exists(table)
         except AzureError as error:
             await service.close()
-            raise RetryLater(f"table storage does not answer ({type(error).__name__})") from error
+            raise _failed(error) from error
         return service
 
     async def close(self) -> None:
@@ -67,7 +68,7 @@ class AzureTables:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise _later(error) from error
+            raise _failed(error) from error
 
     async def span(self, table: str, partition: str, start: str, end: str, *, limit: int | None = None) -> list[Row]:
         """See TableStore."""
@@ -84,7 +85,7 @@ class AzureTables:
                 if limit and len(rows) == limit:
                     break
         except AzureError as error:
-            raise _later(error) from error
+            raise _failed(error) from error
         return rows
 
     async def page(
@@ -120,7 +121,7 @@ class AzureTables:
                 if not mark:
                     break
         except AzureError as error:
-            raise _later(error) from error
+            raise _failed(error) from error
         return Page(rows, json.dumps(mark) if mark else None)
 
     async def write(self, table: str, writes: Sequence[Write]) -> list[str | None]:
@@ -136,9 +137,9 @@ class AzureTables:
         except HttpResponseError as error:
             if _is_conflict(error):
                 raise WriteConflict(str(getattr(error, "error_code", error.status_code))) from error
-            raise _later(error) from error
+            raise _failed(error) from error
         except AzureError as error:
-            raise _later(error) from error
+            raise _failed(error) from error
         return [cast("str | None", answer.get("etag")) for answer in answers]
 
 
@@ -148,7 +149,11 @@ def _is_conflict(error: Any) -> bool:
     return any(word in code for word in ("EntityAlreadyExists", "UpdateConditionNotSatisfied", "ResourceNotFound"))
 
 
-def _later(error: Exception) -> RetryLater:
+def _failed(error: Exception) -> CspError:
+    """What a failure means: what storage refuses, it refuses again until a person has changed something."""
+    status = getattr(error, "status_code", None)
+    if status is not None and 400 <= status < 500 and status not in _PASSING:
+        return Misconfigured(f"table storage refuses ({status} {getattr(error, 'error_code', '') or ''})".rstrip())
     return RetryLater(f"table storage does not answer ({type(error).__name__})")
 
 

@@ -6,6 +6,7 @@ GUIDs are lowered; everything else keeps its case. Sequence numbers are padded s
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 from shared.domain.operation import Address
@@ -13,6 +14,7 @@ from shared.domain.operation import Address
 ALARM_SHARDS = ("0", "1", "2", "3")
 CUSTOMER_SHARDS = tuple("0123456789abcdef")
 END = "\uffff"
+_LONGEST_PART = 150  # of what a vendor says; a key has 512 characters at most
 
 DEAD_LETTERS = "dead_letters"
 GRANTS = "grants"
@@ -53,9 +55,9 @@ def events(address: Address) -> tuple[str, str]:
     return f"E:{address.subscription}:{address.sequence:010d}:", f"E:{address.subscription}:{address.sequence:010d};"
 
 
-def idempotency(caller: str, method: str, path: str, key: str) -> str:
-    """An idempotency row: the caller, the request line and the caller's key, hashed."""
-    text = "\n".join((caller, method.upper(), path.lower(), key))
+def idempotency(caller: str, target: str, key: str) -> str:
+    """An idempotency row: the caller, what is asked of what, and the caller's key, hashed."""
+    text = "\n".join((caller, target, key))
     return f"K:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
@@ -77,6 +79,17 @@ def moment(when: datetime) -> str:
 def customer_shard(customer: str) -> str:
     """The partition of a customer's read model."""
     return hashlib.sha256(customer.encode()).hexdigest()[0]
+
+
+def mapping_product(product: str, term: str, billing: str) -> str:
+    """The row of an offer: product and SKU, term, billing frequency, as a vendor spells them."""
+    return "~".join(_safe(part) or "none" for part in (product, term, billing))
+
+
+def _safe(text: str) -> str:
+    """Text in which what a key cannot hold, or what separates its parts, is spelled in hexadecimal."""
+    safe = re.sub(r"[^A-Za-z0-9:._-]", lambda found: f"!{ord(found[0]):x}!", text)
+    return safe if len(safe) <= _LONGEST_PART else hashlib.sha256(text.encode()).hexdigest()
 
 
 def mapping_line(contract_service: int) -> str:

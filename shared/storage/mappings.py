@@ -46,7 +46,7 @@ class ProductMapping:
     @property
     def key(self) -> str:
         """The row key and the id in the API."""
-        return product_key(self.product, self.term, self.billing)
+        return keys.mapping_product(self.product, self.term, self.billing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,6 @@ class SubscriptionMapping:
     since_sequence: int  # the operation that made it so; it may have a leg on the line before
     changed_at: datetime
     changed_by: str
-
-
-def product_key(product: str, term: str, billing: str) -> str:
-    """The key of a product mapping."""
-    return "~".join((product or "none", term or "none", billing or "none")).replace("/", "-")
 
 
 class Mappings:

@@ -6,6 +6,7 @@ Repositories (`ledger`, `alarms`, `coordination`, `mappings`, `read_models`) spe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ MAX_PROPERTIES = 252
 MAX_ENTITY_BYTES = 1024 * 1024
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 MAX_STRING = 32 * 1024
+_KEY = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{0,512}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class WriteConflict(Exception):
 
 
 class TooLarge(ValueError):
-    """A row or transaction is beyond what table storage takes."""
+    """A row or transaction is beyond what table storage takes, or a key is spelled as it takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,15 @@ class TableStore(Protocol):
 
 
 def guard(writes: Sequence[Write]) -> None:
-    """Refuse what Azure would refuse and Azurite takes. Raises TooLarge."""
+    """Refuse what Azure would refuse, and what Azurite takes all the same. Raises TooLarge."""
     if len(writes) > MAX_ROWS:
         raise TooLarge(f"{len(writes)} rows in one transaction; {MAX_ROWS} is the limit")
     total = 0
     for write in writes:
         if isinstance(write, Delete):
+            guard_keys(write.partition, write.key)
             continue
+        guard_keys(write.row.partition, write.row.key)
         if len(write.row.values) > MAX_PROPERTIES:
             raise TooLarge(f"{len(write.row.values)} properties in row {write.row.key}")
         size = 0
@@ -125,3 +129,10 @@ def guard(writes: Sequence[Write]) -> None:
         total += size
     if total > MAX_TRANSACTION_BYTES:
         raise TooLarge(f"a transaction of {total} bytes")
+
+
+def guard_keys(partition: str, key: str) -> None:
+    """Refuse keys that table storage has no place for. Raises TooLarge."""
+    for name in (partition, key):
+        if not _KEY.fullmatch(name):
+            raise TooLarge(f"a key has {len(name)} characters, or one that table storage takes in none: {name[:80]!r}")

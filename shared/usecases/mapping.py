@@ -20,8 +20,9 @@ from shared.domain.operation import Address, Event, Kind, Leg, MappingChange, Op
 from shared.domain.subscription import Subscription, known_of
 from shared.domain.timeline import Target, Timeline
 from shared.partner_center.wire import parse_subscription
+from shared.storage import keys
 from shared.storage.ledger import Changes, Head
-from shared.storage.mappings import CustomerMapping, SubscriptionMapping, product_key
+from shared.storage.mappings import CustomerMapping, SubscriptionMapping
 from shared.storage.rows import Stored, document, parse
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
@@ -30,6 +31,7 @@ from shared.usecases.dead_letters import read_line
 from shared.usecases.placing import free_line
 from shared.usecases.rest import come_to_rest, look_again, send_again
 from shared.usecases.settling import settle_as
+from shared.usecases.snapshots import confirm_known
 from shared.usecases.work import LineKey, new_line
 
 RECURRING_SERVICE = 7  # Autotask's contract type that carries contract services (autotask reference 8.2)
@@ -94,9 +96,10 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
 
 
 async def unmap_subscription(app: App, customer: str, subscription: str, caller: str) -> Operation | None:
-    """Give a mapping up; the line keeps its units. None where there is no mapping."""
+    """Give a mapping up; the line keeps its units. None where there is no mapping. Raises NotFound."""
     present = await app.mappings.subscription(customer, subscription)
     if present is None:
+        await confirm_known(app, customer, subscription)
         return None
     head = await app.ledger.head(customer, subscription)
     _refuse_while_open(customer, head.value)
@@ -168,7 +171,7 @@ async def _line(app: App, request: MappingRequest, subscription: Subscription) -
         return named.id, named.service_id
     service = request.service
     if service is None:
-        key = product_key(subscription.product_key, subscription.term_duration, subscription.billing_cycle)
+        key = keys.mapping_product(subscription.product_key, subscription.term_duration, subscription.billing_cycle)
         product = await app.mappings.product(key)
         if product is None:
             raise Refused(

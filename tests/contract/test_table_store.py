@@ -185,4 +185,7 @@ async def test_what_table_storage_would_refuse_is_not_sent(store: TableStore, pa
         await inserted(store, *(row(partition, str(number)) for number in range(101)))
     with pytest.raises(TooLarge):
         await inserted(store, row(partition, "a", text="x" * 33_000))
+    for key in ("a/b", "a\\b", "a#b", "a?b", "a\tb", "x" * 513):
+        with pytest.raises(TooLarge):
+            await inserted(store, row(partition, key))
     assert await store.span(TABLE, partition, "", "\uffff") == []
