@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     partner_center_timeout_seconds: Seconds = 60
     partner_center_settle_seconds: Seconds = 60
     partner_center_give_up_seconds: Seconds = 3600
+    change_working_seconds: Seconds = 7200
+    upgrade_working_seconds: Seconds = 86400
+    migration_working_seconds: Seconds = 288000
     lease_seconds: Seconds = 120
     outbox_seconds: Seconds = 60
     retry_seconds: Seconds = 30

@@ -61,13 +61,12 @@ async def perform(
         subscription=call.guid("subscription"),
         caller=call.caller.id,
         idempotency_key=call.idempotency_key(),
-        path=call.path,
+        target=call.target,
         request_hash=request_hash,
         quantity=quantity,
         expect=acting.Expect(body.expect.status, body.expect.quantity),
         ask=ask,
         confirmed=frozenset(confirmed),
-        method=call.method,
     )
     done = await acting.act(call.app, request)
     if isinstance(done, acting.AlreadySo):

@@ -12,8 +12,9 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -75,6 +76,7 @@ class Call:
     request: func.HttpRequest
     services: Services
     caller: Caller
+    door: str
 
     @property
     def app(self) -> App:
@@ -92,9 +94,10 @@ class Call:
         return path_of(self.request)
 
     @property
-    def method(self) -> str:
-        """The method of the request."""
-        return str(self.request.method)
+    def target(self) -> str:
+        """What the request is about: the function and its route parameters, however the URL is spelled."""
+        named = sorted(self.request.route_params.items())
+        return "\n".join((self.door, *(f"{name}={value}".lower() for name, value in named)))
 
     def query(self, kind: type[Q]) -> Q:
         """The query parameters. Raises ValidationError."""
@@ -159,7 +162,7 @@ class Call:
             document = json.loads(decoded)
         except (binascii.Error, ValueError, RecursionError):
             document = decoded = None
-        if decoded is None or not isinstance(document, kind):
+        if decoded is None or type(document) is not kind:
             raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
         if isinstance(document, dict) and not all(isinstance(document.get(name), str) for name in names):
             raise BadRequest("continuation_invalid", "The continuation is not ours.", name="continuation")
@@ -172,13 +175,26 @@ class Call:
             raise BadRequest("parameter_invalid", f"{name} is one of {', '.join(allowed)}.", name=name, status=422)
         return value
 
-    def listing(self, items: list[Any], continuation: str | None) -> Answer:
-        """A page of items and the link to the next one."""
+    def number(self, name: str) -> int | None:
+        """A query parameter that is a whole number, where it is given. Raises BadRequest."""
+        text = self.request.params.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal() and len(text) < 19):
+            raise BadRequest("parameter_invalid", f"{name} is a whole number.", name=name, status=422)
+        return int(text)
+
+    def listing(
+        self, items: list[Any], continuation: str | None = None, *, where: Mapping[str, str] = MappingProxyType({})
+    ) -> Answer:
+        """A page of items and the link to the next one, which goes on from the continuation or `where` it is."""
         document: dict[str, Any] = {"value": items}
+        following = dict(where)
         if continuation:
-            mark = base64.urlsafe_b64encode(continuation.encode()).decode()
+            following["continuation"] = base64.urlsafe_b64encode(continuation.encode()).decode()
+        if following:
             kept = {name: value for name, value in self.request.params.items() if name != "continuation"}
-            query = urlencode({**kept, "continuation": mark}, safe="=", quote_via=quote)
+            query = urlencode({**kept, **following}, safe="=", quote_via=quote)
             document["nextLink"] = f"{self.path}?{query}"
         return Answer(document)
 
@@ -198,7 +214,7 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
                 built = await services()
                 header = req.headers.get("Authorization")
                 caller = await built.gate.admit(header, role, door=door, customer=_customer_of(req))
-                answer = await _handled(handler, Call(req, built, caller))
+                answer = await _handled(handler, Call(req, built, caller, door))
                 if req.method != "GET":  # who changed what; an operation's own history is in the ledger
                     log.info("called function=%s caller=%s status=%d trace=%s", door, caller.id, answer.status, trace)
                 return respond(answer) if isinstance(answer, Answer) else respond_problem(answer, req, trace)

@@ -10,6 +10,7 @@ from functions.http_actions.problems import BadRequest
 from shared.domain.operation import Address
 from shared.identity import Role
 from shared.usecases.dead_letters import find
+from shared.usecases.snapshots import confirm_known
 
 blueprint = func.Blueprint()
 
@@ -27,6 +28,8 @@ async def list_operations(call: Call) -> Answer:
     size, mark = call.page(int)
     after = max(int(mark), 0) if mark else 0
     found = await call.app.ledger.operations(customer, subscription, after=after, limit=size + 1)
+    if not found:
+        await confirm_known(call.app, customer, subscription)
     shown = [show.operation(stored.value) for stored in found[:size]]
     return call.listing(shown, str(found[size - 1].value.address.sequence) if len(found) > size else None)
 

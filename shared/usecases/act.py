@@ -46,6 +46,7 @@ class Expect:
 class Request:
     """One request of a portal. `request_hash` covers the body; `quantity` is the wanted total of seats.
 
+    `target` names the function and what it is asked about: a key stands for one request to one target by one caller.
     `confirmed` are the members of the body that agree to what the action takes away.
     """
 
@@ -54,18 +55,17 @@ class Request:
     subscription: str
     caller: str
     idempotency_key: str
-    path: str
+    target: str
     request_hash: str
     quantity: int | None = None
     expect: Expect = Expect()
     ask: Ask | None = None
     confirmed: frozenset[str] = frozenset()
-    method: str = "POST"
 
     @property
     def row_key(self) -> str:
         """The key of its idempotency row."""
-        return keys.idempotency(self.caller, self.method, self.path, self.idempotency_key)
+        return keys.idempotency(self.caller, self.target, self.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ async def _operation(
             PartnerStatus.PENDING, app.new_id(), send_by=now + app.times.accept + app.times.partner_timeout, attempts=1
         ),
         legs=legs(before, prepared.after, day, mapping.value if mapping else None, refunded=refunded),
-        alarm_due=now + app.times.outbox,
+        alarm_due=now + app.times.call,
         upgrade=prepared.upgrade,
         migration=prepared.migration,
         memory=prepared.memory,
@@ -262,8 +262,10 @@ async def _carry_out(app: App, accepted: Stored[Operation], reading: Reading) ->
     try:
         stored, outcome = await _call(app, accepted, reading)
     except WriteConflict:  # its alarm was faster and has settled it
-        now = await app.ledger.operation(accepted.value.address)
-        return await _as_it_is((now or accepted).value, app)
+        operation = (await app.ledger.operation(accepted.value.address) or accepted).value
+        done = await _as_it_is(operation, app)
+        unclear = operation.partner_center.status in {PartnerStatus.PENDING, PartnerStatus.UNKNOWN}
+        return replace(done, unsettled=operation.partner_center.text or "no clear answer in time") if unclear else done
     operation = stored.value
     if isinstance(outcome, Unreached | Unknown):
         return Done(operation, unsettled=outcome.reason, retry_after=app.times.partner_settle)

@@ -28,11 +28,11 @@ class QueuePort(Protocol):
     async def send(self, identifier: str, body: bytes) -> None:
         """Send one message. Raises RetryLater."""
 
-    async def dead_letters(self, limit: int) -> list[BrokerMessage]:
-        """Peek at the dead-letter queue. Raises RetryLater."""
+    async def dead_letters(self, limit: int, *, after: int = 0) -> list[BrokerMessage]:
+        """Peek at the dead letters that follow a sequence number. Raises RetryLater."""
 
-    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], limit: int) -> int:
-        """Remove the dead-lettered messages that `remove` names. Raises RetryLater."""
+    async def sweep(self, remove: Callable[[BrokerMessage], Awaitable[bool]], *, through: int) -> int:
+        """Remove the dead letters up to a sequence number that `remove` names. Raises RetryLater."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,15 @@ class Times:
     accept: timedelta = timedelta(seconds=30)
     orphan: timedelta = timedelta(minutes=10)
     misconfigured: timedelta = timedelta(minutes=5)
-    partner_working: timedelta = timedelta(hours=24)
+    change_working: timedelta = timedelta(hours=2)
+    upgrade_working: timedelta = timedelta(hours=24)
     migration_working: timedelta = timedelta(hours=80)
     wake_budget: timedelta = timedelta(seconds=60)
+
+    @property
+    def call(self) -> timedelta:
+        """After what time the alarm looks at a call that begins now: the caller learns of its end before."""
+        return max(self.outbox, self.partner_timeout * 1.2)
 
     def backoff(self, retries: int) -> timedelta:
         """The wait before a further try: doubled each time up to the maximum, with a fifth of jitter."""

@@ -113,7 +113,7 @@ async def settle(app: App, stored: Stored[Operation]) -> None:
         await ended(app, await settle_as(app, stored, PartnerStatus.APPLIED), reading)
     elif operation.partner_center.status is PartnerStatus.WORKING:
         text = "Microsoft accepted the change for later and never showed it; a last reading is without it."
-        limit = app.times.partner_working
+        limit = app.times.change_working
         polled = await keep_polling(app, stored, limit, PartnerStatus.REFUSED, "never_visible", text)
         if polled.value.settled_at_microsoft:
             await ended(app, polled)

@@ -15,7 +15,8 @@ from shared.domain.known import Intention, Known
 from shared.domain.operation import Address, Kind, Leg, Operation, PartnerLeg, PartnerStatus, Place
 from shared.domain.subscription import Subscription, known_of
 from shared.domain.timeline import Target
-from shared.storage.mappings import SubscriptionMapping, product_key
+from shared.storage import keys
+from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
 from shared.usecases.app import App
 from shared.usecases.microsoft import ended
@@ -43,7 +44,7 @@ async def legs_of(
         return ()
     if not before.of_another_product(now):
         return (Leg(mapped.line, mapped.contract, from_day(units, day)),)
-    key = product_key(snapshot.product_key, snapshot.term_duration, snapshot.billing_cycle)
+    key = keys.mapping_product(snapshot.product_key, snapshot.term_duration, snapshot.billing_cycle)
     product = await app.mappings.product(key)
     if product is not None and product.service == mapped.service:
         return (Leg(mapped.line, mapped.contract, from_day(units, day)),)

@@ -15,8 +15,9 @@ from shared.domain.errors import CspError, OutcomeUnknown, Refused
 from shared.domain.line import Line
 from shared.domain.operation import Event, Leg, LegStatus, Operation, Place, Reason
 from shared.domain.timeline import Timeline
+from shared.storage import keys
 from shared.storage.ledger import Changes
-from shared.storage.mappings import SubscriptionMapping, product_key
+from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
 from shared.usecases.app import App
 from shared.usecases.dead_letters import read_line
@@ -65,7 +66,7 @@ async def _mapping(app: App, operation: Operation, wanted: Place) -> Subscriptio
     present = await app.mappings.subscription(address.customer, address.subscription)
     if present is not None and present.value.since_sequence == address.sequence:
         return present.value
-    key = product_key(wanted.product, wanted.term, wanted.billing)
+    key = keys.mapping_product(wanted.product, wanted.term, wanted.billing)
     product = await app.mappings.product(key)
     if product is None:
         raise Refused(

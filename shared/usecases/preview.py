@@ -16,7 +16,8 @@ from shared.domain.preview import Preview, preview
 from shared.domain.subscription import State, Subscription, known_of
 from shared.domain.timeline import Step, Target, Timeline, fold
 from shared.partner_center.wire import parse_subscription
-from shared.storage.mappings import SubscriptionMapping, product_key
+from shared.storage import keys
+from shared.storage.mappings import SubscriptionMapping
 from shared.usecases.act import legs
 from shared.usecases.app import App
 from shared.usecases.moving import from_day, legs_of, legs_of_newcomer
@@ -187,7 +188,7 @@ async def _of_renewal(app: App, mapping: SubscriptionMapping, found: Subscriptio
 async def _of_leg(app: App, mapping: SubscriptionMapping, leg: Leg) -> Bill:
     if not leg.line and leg.place is not None:
         place = leg.place
-        product = await app.mappings.product(product_key(place.product, place.term, place.billing))
+        product = await app.mappings.product(keys.mapping_product(place.product, place.term, place.billing))
         service = product.service if product else None
         return _folded(Timeline(), leg.target, Bill(leg.contract, None, service, place.product, (), ()))
     service = mapping.service if leg.line == mapping.line else None

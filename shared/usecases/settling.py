@@ -227,4 +227,4 @@ async def about_to_send(app: App, stored: Stored[Operation]) -> Stored[Operation
         attempts=operation.partner_center.attempts + 1,
     )
     sending = Stored(replace(operation, partner_center=leg), stored.etag)
-    return await look_again(app, sending, app.now() + app.times.outbox)
+    return await look_again(app, sending, app.now() + app.times.call)

@@ -23,6 +23,12 @@ def content_hash(subscription: Subscription) -> str:
     return hashlib.sha256(document(replace(subscription, refundable=None)).encode()).hexdigest()
 
 
+async def confirm_known(app: App, customer: str, subscription: str) -> None:
+    """Make sure that there is such a subscription. Raises NotFound; RetryLater where only Partner Center can say."""
+    if await app.views.subscription(customer, subscription) is None:
+        await app.partner_center.subscription(customer, subscription)
+
+
 async def keep_snapshot(app: App, operation: Operation, reading: Reading) -> None:
     """Keep what Partner Center showed at the end of an operation; what stays behind is caught by the next sync."""
     try:

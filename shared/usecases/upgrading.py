@@ -214,7 +214,7 @@ async def _poll(app: App, stored: Stored[Operation], look: _Look) -> None:
         "Microsoft took the upgrade and has not said within a day how it ended; a later sync finds what became of it."
     )
     polled = await keep_polling(
-        app, stored, app.times.partner_working, PartnerStatus.TIMED_OUT, "upgrade_timed_out", text
+        app, stored, app.times.upgrade_working, PartnerStatus.TIMED_OUT, "upgrade_timed_out", text
     )
     if polled.value.settled_at_microsoft:
         await ended(app, polled)

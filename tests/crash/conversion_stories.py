@@ -34,7 +34,7 @@ def wish(
         subscription=subscription_id(number),
         caller="portal",
         idempotency_key=key,
-        path=f"/{number}/{action}",
+        target=f"/{number}/{action}",
         request_hash=f"{action}:{wanted}:{quantity}",
         quantity=quantity,
         ask=wanted,

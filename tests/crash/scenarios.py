@@ -49,7 +49,7 @@ def change(number: int, action: Action, *, quantity: int | None = None, key: str
         subscription=subscription_id(number),
         caller="portal",
         idempotency_key=key,
-        path=f"/{number}/{action}",
+        target=f"/{number}/{action}",
         request_hash=f"{action}:{quantity}",
         quantity=quantity,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+import pytest
+
 from tests.spine.world import Subject, World, codes, eventually, requests
 
 DAY = 86_400
@@ -137,6 +139,19 @@ def test_a_repeated_request_with_its_key_gets_its_operation_and_acts_once(world:
     world.wait_for_badge(subject)
     assert len(world.patches(subject)) == 1
     assert len(world.operations(subject)) == 1
+
+
+@pytest.mark.parametrize("spelling", ["{path}/cancel/", "{upper}/cancel"])
+def test_a_key_stands_for_its_request_however_the_url_is_spelled(world: World, spelling: str) -> None:
+    subject = world.inside_window()
+    first = world.act(subject, "cancel", key="one-request")
+
+    upper = subject.path.replace(subject.customer, subject.customer.upper())
+    path = spelling.format(path=subject.path, upper=upper)
+    again = world.clients["operator"].post(path, headers={"Idempotency-Key": "one-request"})
+
+    assert (again.status_code, again.json()["operation"]["id"]) == (200, first.json()["operation"]["id"])
+    assert len(world.patches(subject)) == 1
 
 
 def test_a_page_that_is_out_of_date_changes_nothing(world: World) -> None:

@@ -110,6 +110,7 @@ def test_what_nobody_knows_is_not_found(world: World, path: str, code: str, acti
         ("/operations/a_b_-1", "operation_not_found"),
         (f"/customers/{NORTHWIND}/subscriptions/{NOBODY}/mapping", "mapping_not_found"),
         (f"/mappings/customers/{NOBODY}", "mapping_not_found"),
+        (f"/customers/{NORTHWIND}/subscriptions/{NOBODY}/operations", "subscription_not_found"),
     ],
 )
 def test_an_operation_or_mapping_that_does_not_exist_is_not_found(world: World, path: str, code: str) -> None:
@@ -186,6 +187,27 @@ def test_a_key_that_was_used_with_another_body_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"product": "CFQ7TTC0LDPB/0001"}, "product"),
+        ({"product": "what?#"}, "product"),
+        ({"product": "x" * 121}, "product"),
+        ({"product": ""}, "product"),
+        ({"termDuration": "a year"}, "termDuration"),
+        ({"billingCycle": "each\tmonth"}, "billingCycle"),
+        ({"serviceId": 0}, "serviceId"),
+    ],
+)
+def test_an_offer_that_no_catalogue_could_name_is_not_mapped(world: World, changes: dict[str, Any], field: str) -> None:
+    body = {"product": "CFQ7TTC0LDPB:0001", "termDuration": "P1Y", "billingCycle": "monthly", "serviceId": 1}
+
+    answer = world.clients["mapper"].put("/mappings/products", json=body | changes)
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in problem_of(answer)["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
     ("path", "status", "field"),
     [
         ("/customers?pageSize=0", 400, "pageSize"),
@@ -193,6 +215,7 @@ def test_a_key_that_was_used_with_another_body_is_refused(world: World) -> None:
         ("/customers?pageSize=many", 400, "pageSize"),
         ("/customers?continuation=ours-not", 400, "continuation"),
         (f"{SEATS}/operations?continuation=bm8", 400, "continuation"),
+        (f"{SEATS}/operations?continuation=dHJ1ZQ==", 400, "continuation"),
         ("/subscriptions?badge=golden", 422, "badge"),
         ("/subscriptions?state=asleep", 422, "state"),
         (f"/customers/{NORTHWIND}/subscriptions?family=none", 422, "family"),
@@ -329,7 +352,7 @@ def test_who_asks_again_while_the_outcome_is_open_is_told_so(world: World) -> No
     assert world.at_microsoft(subject)["status"] == "deleted"
 
 
-def test_an_answer_that_comes_after_the_alarm_has_settled_the_operation_is_not_a_promise(world: World) -> None:
+def test_a_call_that_takes_longer_than_the_alarm_of_messages_is_answered_by_its_caller_first(world: World) -> None:
     subject = world.inside_window()
     fault(world.partner_center, {"method": "PATCH", "path": subject.subscription, "fault": "timeout", "when": "after"})
     patient = world.stack.start_extra_host({"PARTNER_CENTER_TIMEOUT_SECONDS": "5"})
@@ -340,5 +363,8 @@ def test_an_answer_that_comes_after_the_alarm_has_settled_the_operation_is_not_a
     finally:
         world.stack.stop(patient)
 
-    assert (answer.status_code, answer.json()["operation"]["partnerCenter"]["status"]) == (200, "applied")
-    assert "Retry-After" not in answer.headers
+    problem = problem_of(answer)
+    assert (answer.status_code, problem["code"]) == (503, "partner_center_unavailable")
+    assert problem["operation"]["partnerCenter"]["status"] == "unknown"
+    settled = world.wait_for_rest(problem["operation"]["id"])
+    assert settled["partnerCenter"]["status"] == "applied"

@@ -57,7 +57,7 @@ class World:
         """Without keep-alive a client does not mind that a host is killed between two of its calls."""
         self.stack = stack
         self._limits = httpx.Limits(max_keepalive_connections=20 if keep_alive else 0)
-        self._numbers = {"open": itertools.count(1), "closed": itertools.count(1)}
+        self._customers = itertools.count(1)
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> World:
@@ -103,7 +103,7 @@ class World:
 
     def unmapped(self, window: str) -> Subject:
         """A generated subscription whose window for cancelling is `open` or `closed`."""
-        customer = next(self._numbers[window])
+        customer = next(self._customers)  # never shared: what is posted is told apart by the contract
         assert customer <= SEEDED_CUSTOMERS, "seed more customers"
         even_sum = 1 if customer % 2 else 2
         number = even_sum if window == "open" else 3 - even_sum
