@@ -57,6 +57,8 @@ DOORS = (
     Door("httpx", ("shared/transport.py", "local/", "tests/")),
     Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
     Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
+    Door("azure.keyvault", ("shared/partner_center/key_vault.py", "tests/")),
+    Door("msal", ("shared/partner_center/authority.py", "tests/")),
 )
 
 
