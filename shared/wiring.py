@@ -50,6 +50,7 @@ def build(settings: Settings) -> Services:
     from shared.partner_center.transitions import Transitions
     from shared.storage.alarms import Alarms
     from shared.storage.azure_tables import AzureTables
+    from shared.storage.bulks import Bulks
     from shared.storage.coordination import Coordination
     from shared.storage.grants import Grants
     from shared.storage.ledger import Ledger
@@ -68,6 +69,7 @@ def build(settings: Settings) -> Services:
     )
     app = App(
         ledger=Ledger(store),
+        bulks=Bulks(store),
         alarms=Alarms(store),
         coordination=coordination,
         mappings=Mappings(store),
