@@ -7,6 +7,7 @@ import azure.functions as func
 from functions.http_actions import (
     access,
     actions,
+    bulk,
     dead_letters,
     mappings,
     migrations,
@@ -30,6 +31,7 @@ for part in (
     upgrades,
     migrations,
     renewals,
+    bulk,
     operations,
     mappings,
     dead_letters,

@@ -257,6 +257,7 @@ module api 'modules/function.bicep' = {
     busNamespace: bus.outputs.fullyQualifiedNamespace
     queueName: bus.outputs.queueName
     settingsVaultUri: settingsVault.outputs.uri
+    signInVaultUri: signInVault.outputs.uri
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     apiTenantId: apiTenantId
     apiClientId: apiClientId

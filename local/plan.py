@@ -75,6 +75,7 @@ class Plan:
             autotask=f"http://{LOOPBACK}:{self._autotask}",
             entra=f"https://localhost:{self._entra}",
             ca_file=self.ca_file,
+            refresh_token_file=data / "entra" / "refresh-token.json",
             service_bus=servicebus.connection_string(self._bus),
             storage=storage.connection_string(self._storage),
         )

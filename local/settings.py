@@ -40,6 +40,7 @@ _TIMES = {
     "CHANGE_WORKING_SECONDS": "7200",
     "UPGRADE_WORKING_SECONDS": "86400",
     "MIGRATION_WORKING_SECONDS": "288000",
+    "PARTNER_CENTER_STOP_SECONDS": "10",
     "LEASE_SECONDS": "10",
     "OUTBOX_SECONDS": "5",
     "RETRY_SECONDS": "2",
@@ -53,6 +54,11 @@ _FIXED = {
     "PARTNER_CENTER_TENANT": PARTNER_TENANT,
     "PARTNER_CENTER_CLIENT_ID": PARTNER_CENTER_APP.client_id,
     "PARTNER_CENTER_CLIENT_SECRET": PARTNER_CENTER_APP.secret,
+    "PARTNER_CENTER_CLOUD": "commercial",
+    "PARTNER_CENTER_SIGN_IN": "app",
+    "PARTNER_CENTER_CERTIFICATE_FILE": "",
+    "PARTNER_CENTER_CERTIFICATE_SECRET": "",
+    "PARTNER_CENTER_REFRESH_TOKEN_SECRET": "partner-center-refresh-token",
     "PARTNER_CENTER_SCOPE": "https://api.partnercenter.microsoft.com/.default",
     "API_TENANT": PARTNER_TENANT,
     "API_AUDIENCE": API_AUDIENCE,
@@ -69,9 +75,11 @@ _ADDRESSES = (
     "TABLES_CONNECTION_STRING",
     "ServiceBus",
     "PARTNER_CENTER_URL",
+    "PARTNER_CENTER_REFRESH_TOKEN_FILE",
     "ENTRA_AUTHORITY",
     "ENTRA_CA_FILE",
     "AUTOTASK_URL",
+    "KEY_VAULT_URL",
 )
 # A process of the stack inherits these and nothing else: a CA bundle, proxy or credential of the caller's
 # environment would change what it talks to
@@ -86,6 +94,7 @@ class Addresses:
     autotask: str
     entra: str
     ca_file: Path
+    refresh_token_file: Path
     service_bus: str
     storage: str
 
@@ -97,6 +106,7 @@ def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[st
         "TABLES_CONNECTION_STRING": addresses.storage,
         "ServiceBus": addresses.service_bus,
         "PARTNER_CENTER_URL": addresses.partner_center,
+        "PARTNER_CENTER_REFRESH_TOKEN_FILE": str(addresses.refresh_token_file),
         "ENTRA_AUTHORITY": addresses.entra,
         "ENTRA_CA_FILE": str(addresses.ca_file),
         "AUTOTASK_URL": addresses.autotask,

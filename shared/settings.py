@@ -5,7 +5,8 @@ Names are documented in docs/configuration.md; secrets come from Key Vault refer
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -26,31 +27,83 @@ Positive = Annotated[float, Field(gt=0)]
 Seconds = Positive
 
 
-class Settings(BaseSettings):
-    """The settings of one function app."""
+class SignIn(StrEnum):
+    """As whom the application calls Partner Center."""
 
-    model_config = SettingsConfigDict(extra="ignore", case_sensitive=False)
+    APP = "app"
+    USER = "user"
+
+
+class Cloud(StrEnum):
+    """The Microsoft cloud that the partner's account lives in; tokens of one are worth nothing in another."""
+
+    COMMERCIAL = "commercial"
+    US_GOVERNMENT = "us_government"
+    CHINA = "china"
+
+
+# Sign-in authority and base address of the Partner Center API in each cloud
+_CLOUDS = {
+    Cloud.COMMERCIAL: ("https://login.microsoftonline.com", "https://api.partnercenter.microsoft.com"),
+    Cloud.US_GOVERNMENT: ("https://login.microsoftonline.us", "https://api.partnercenter.microsoft.com"),
+    Cloud.CHINA: ("https://login.partner.microsoftonline.cn", "https://partner.partnercenterapi.microsoftonline.cn"),
+}
+
+
+class SignInSettings(BaseSettings):
+    """What signing in to Partner Center needs, for the application and for the consent command alike."""
+
+    model_config = SettingsConfigDict(extra="ignore", case_sensitive=False, env_ignore_empty=True)
 
     tables_connection_string: SecretStr | None = None
     tables_endpoint: str | None = None
+
+    entra_authority: str | None = None
+    entra_ca_file: str | None = None
+    key_vault_url: str | None = None
+
+    partner_center_cloud: Cloud = Cloud.COMMERCIAL
+    partner_center_url: str | None = None
+    partner_center_scope: str | None = None
+    partner_center_sign_in: SignIn = SignIn.APP
+    partner_center_tenant: str
+    partner_center_client_id: str
+    partner_center_client_secret: SecretStr | None = None
+    partner_center_certificate_file: str = ""
+    partner_center_certificate_secret: str = ""
+    partner_center_refresh_token_file: str | None = None
+    partner_center_refresh_token_secret: str = "partner-center-refresh-token"  # noqa: S105 - a name in Key Vault
+    partner_center_stop_seconds: Seconds = 300
+
+    @property
+    def authority(self) -> str:
+        """The sign-in authority without a tenant: the one that is named, else the cloud's."""
+        return self.entra_authority or _CLOUDS[self.partner_center_cloud][0]
+
+    @property
+    def partner_center_base(self) -> str:
+        """The base address of the Partner Center API: the one that is named, else the cloud's."""
+        return self.partner_center_url or _CLOUDS[self.partner_center_cloud][1]
+
+    @property
+    def scope(self) -> str:
+        """What a token is asked for: the scope that is named, else all permissions at the cloud's API."""
+        return self.partner_center_scope or f"{_CLOUDS[self.partner_center_cloud][1]}/.default"
+
+
+class Settings(SignInSettings):
+    """The settings of one function app."""
+
     servicebus: SecretStr | None = None
     servicebus_namespace: str | None = Field(default=None, validation_alias="ServiceBus__fullyQualifiedNamespace")
     autotask_queue: str = "autotask-operations"
 
-    entra_authority: str = "https://login.microsoftonline.com"
-    entra_ca_file: str | None = None
     api_tenant: str
     api_audience: str
     access_default: Literal["all", "none"] = "all"
     access_remember_seconds: Seconds = 30
     caller_requests_per_minute: Positive = 600
     caller_burst: Annotated[float, Field(ge=1)] = 120
-
-    partner_center_url: str = "https://api.partnercenter.microsoft.com"
-    partner_center_tenant: str
-    partner_center_client_id: str
-    partner_center_client_secret: SecretStr
-    partner_center_scope: str = "https://api.partnercenter.microsoft.com/.default"
 
     autotask_url: str = "https://webservices.autotask.net"
     autotask_user: str
@@ -76,10 +129,18 @@ class Settings(BaseSettings):
     idempotency_days: Seconds = 30
 
 
+Kind = TypeVar("Kind", bound=SignInSettings)
+
+
 def load() -> Settings:
     """Read the settings. Raises Misconfigured naming what is missing or wrong, never its value."""
+    return read(Settings)
+
+
+def read(kind: type[Kind]) -> Kind:
+    """Read the settings of a kind. Raises Misconfigured naming what is missing or wrong, never its value."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         named = ", ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['type']}" for item in error.errors())
         raise Misconfigured(f"settings are missing or wrong: {named}") from None

@@ -46,10 +46,11 @@ def build(settings: Settings) -> Services:
     from shared.messaging.queue import ServiceBusQueue
     from shared.partner_center.client import PartnerCenter
     from shared.partner_center.migrations import Migrations
-    from shared.partner_center.token import AppToken
+    from shared.partner_center.sign_in import tokens
     from shared.partner_center.transitions import Transitions
     from shared.storage.alarms import Alarms
     from shared.storage.azure_tables import AzureTables
+    from shared.storage.bulks import Bulks
     from shared.storage.coordination import Coordination
     from shared.storage.grants import Grants
     from shared.storage.ledger import Ledger
@@ -58,26 +59,19 @@ def build(settings: Settings) -> Services:
     from shared.transport import Transport
 
     store = AzureTables(connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint)
-    tokens = AppToken(
-        authority=settings.entra_authority,
-        tenant=settings.partner_center_tenant,
-        client_id=settings.partner_center_client_id,
-        client_secret=settings.partner_center_client_secret.get_secret_value(),
-        scope=settings.partner_center_scope,
-        now=now,
-        ca_file=settings.entra_ca_file,
-    )
+    coordination = Coordination(store)
     partner_center = PartnerCenter(
-        Transport(settings.partner_center_url, now=now),
-        tokens,
+        Transport(settings.partner_center_base, now=now),
+        tokens(settings, coordination, now),
         now=now,
         timeout=settings.partner_center_timeout_seconds,
         read_seconds=settings.partner_center_timeout_seconds,
     )
     app = App(
         ledger=Ledger(store),
+        bulks=Bulks(store),
         alarms=Alarms(store),
-        coordination=Coordination(store),
+        coordination=coordination,
         mappings=Mappings(store),
         views=ReadModels(store),
         partner_center=partner_center,
@@ -105,7 +99,7 @@ def build(settings: Settings) -> Services:
     )
     gate = Gate(
         Verifier(
-            Transport(settings.entra_authority, now=now, ca_file=settings.entra_ca_file),
+            Transport(settings.authority, now=now, ca_file=settings.entra_ca_file),
             tenant=settings.api_tenant,
             audience=settings.api_audience,
         ),

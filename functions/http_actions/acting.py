@@ -10,7 +10,7 @@ from functions.http_actions import representations as show
 from functions.http_actions.endpoint import Answer, Body, Call
 from functions.http_actions.problems import Problem, retry_after
 from shared.domain.actions import Action
-from shared.domain.asks import Ask
+from shared.domain.asks import Ask, RestoreAsk
 from shared.domain.preview import CONFIRM, CONFIRM_LOSSES
 from shared.usecases import act as acting
 from shared.usecases.badges import compute_badge
@@ -35,11 +35,54 @@ class ActionBody(Body):
     expect: Expect = Expect()
     confirm_losses: bool = False
 
+    def seats(self) -> int | None:
+        """The wanted total of seats, where the action is about it."""
+        return None
+
+    def ask(self) -> Ask | None:
+        """The choices of the action's dialog."""
+        return None
+
+    def confirmed(self) -> frozenset[str]:
+        """The members that agree to what the action takes away."""
+        return frozenset({CONFIRM_LOSSES}) if self.confirm_losses else frozenset()
+
 
 class ConfirmedBody(ActionBody):
     """The body of an action that cannot be undone, which has to be confirmed."""
 
     confirm: bool = False
+
+    def confirmed(self) -> frozenset[str]:
+        """See ActionBody."""
+        return super().confirmed() | ({CONFIRM} if self.confirm else set())
+
+
+class QuantityBody(ActionBody):
+    """The body of a change of quantity: the wanted total of seats."""
+
+    quantity: Seats
+
+    def seats(self) -> int:
+        """See ActionBody."""
+        return self.quantity
+
+
+class RestoreBody(Body):
+    """What of the things that the suspension switched off shall be switched on again."""
+
+    auto_renew: bool = True
+    scheduled_changes: bool = True
+
+
+class ReactivateBody(ActionBody):
+    """The body of a reactivation."""
+
+    restore: RestoreBody = RestoreBody()
+
+    def ask(self) -> RestoreAsk:
+        """See ActionBody."""
+        return RestoreAsk(self.restore.auto_renew, self.restore.scheduled_changes)
 
 
 async def perform(
@@ -48,13 +91,9 @@ async def perform(
     body: ActionBody,
     request_hash: str,
     *,
-    quantity: int | None = None,
     ask: Ask | None = None,
 ) -> Answer | Problem:
-    """Carry out an action and answer with its operation."""
-    confirmed = {CONFIRM_LOSSES} if body.confirm_losses else set()
-    if isinstance(body, ConfirmedBody) and body.confirm:
-        confirmed.add(CONFIRM)
+    """Carry out an action and answer with its operation; `ask` where the route says more than the body."""
     request = acting.Request(
         action=action,
         customer=call.guid("customer"),
@@ -63,10 +102,10 @@ async def perform(
         idempotency_key=call.idempotency_key(),
         target=call.target,
         request_hash=request_hash,
-        quantity=quantity,
+        quantity=body.seats(),
         expect=acting.Expect(body.expect.status, body.expect.quantity),
-        ask=ask,
-        confirmed=frozenset(confirmed),
+        ask=ask or body.ask(),
+        confirmed=body.confirmed(),
     )
     done = await acting.act(call.app, request)
     if isinstance(done, acting.AlreadySo):

@@ -5,36 +5,16 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.http_actions import representations as show
-from functions.http_actions.acting import SUBSCRIPTION, ActionBody, Seats, perform
+from functions.http_actions.acting import SUBSCRIPTION, ActionBody, QuantityBody, ReactivateBody, perform
 from functions.http_actions.endpoint import Answer, Body, Call, endpoint
 from functions.http_actions.problems import Problem, plain
 from shared.domain.actions import Action
-from shared.domain.asks import RestoreAsk
 from shared.identity import Role
 from shared.usecases.badges import compute_badge
 from shared.usecases.dead_letters import sync_to_autotask
 from shared.usecases.sync import sync_subscription
 
 blueprint = func.Blueprint()
-
-
-class QuantityBody(ActionBody):
-    """The body of a change of quantity: the wanted total of seats."""
-
-    quantity: Seats
-
-
-class RestoreBody(Body):
-    """What of the things that the suspension switched off shall be switched on again."""
-
-    auto_renew: bool = True
-    scheduled_changes: bool = True
-
-
-class ReactivateBody(ActionBody):
-    """The body of a reactivation."""
-
-    restore: RestoreBody = RestoreBody()
 
 
 @blueprint.function_name("suspend")
@@ -52,8 +32,7 @@ async def suspend(call: Call) -> Answer | Problem:
 async def reactivate(call: Call) -> Answer | Problem:
     """Reactivate a suspended subscription and restore what the suspension switched off."""
     body, request_hash = call.body(ReactivateBody)
-    ask = RestoreAsk(body.restore.auto_renew, body.restore.scheduled_changes)
-    return await perform(call, Action.REACTIVATE, body, request_hash, ask=ask)
+    return await perform(call, Action.REACTIVATE, body, request_hash)
 
 
 @blueprint.function_name("cancel")
@@ -71,7 +50,7 @@ async def cancel(call: Call) -> Answer | Problem:
 async def change_quantity(call: Call) -> Answer | Problem:
     """Set the number of seats."""
     body, request_hash = call.body(QuantityBody)
-    return await perform(call, Action.CHANGE_QUANTITY, body, request_hash, quantity=body.quantity)
+    return await perform(call, Action.CHANGE_QUANTITY, body, request_hash)
 
 
 @blueprint.function_name("sync")

@@ -8,7 +8,7 @@ from functions.http_actions.acting import SUBSCRIPTION, ActionBody, ConfirmedBod
 from functions.http_actions.endpoint import Answer, Call, Moment, endpoint
 from functions.http_actions.problems import Problem, camel, plain
 from shared.domain.actions import Action
-from shared.domain.asks import CancelScheduleAsk, MigrateAsk, MigrationScheduleAsk
+from shared.domain.asks import Ask, CancelScheduleAsk, MigrateAsk, MigrationScheduleAsk
 from shared.identity import Role
 from shared.usecases.options import migrate_options
 
@@ -32,11 +32,19 @@ class MigrateBody(ConfirmedBody):
             self.term_duration, self.billing_cycle, self.purchase_full_term, self.quantity, self.custom_term_end_date
         )
 
+    def ask(self) -> Ask:
+        """See ActionBody."""
+        return self.migration()
+
 
 class ScheduleBody(MigrateBody):
     """The same at a moment, or at the renewal where none is named."""
 
     target_date: Moment | None = None
+
+    def ask(self) -> Ask:
+        """See ActionBody."""
+        return MigrationScheduleAsk(self.migration(), self.target_date)
 
 
 @blueprint.function_name("migrate_options")
@@ -55,7 +63,7 @@ async def list_migrate_options(call: Call) -> Answer:
 async def migrate(call: Call) -> Answer | Problem:
     """Take a legacy subscription with its add-ons to new commerce. It takes hours and cannot be undone."""
     body, request_hash = call.body(MigrateBody)
-    return await perform(call, Action.MIGRATE, body, request_hash, ask=body.migration())
+    return await perform(call, Action.MIGRATE, body, request_hash)
 
 
 @blueprint.function_name("list_migration_schedules")
@@ -74,8 +82,7 @@ async def list_migration_schedules(call: Call) -> Answer:
 async def schedule_migration(call: Call) -> Answer | Problem:
     """Let Microsoft migrate the subscription at a date or at its renewal."""
     body, request_hash = call.body(ScheduleBody)
-    ask = MigrationScheduleAsk(body.migration(), body.target_date)
-    return await perform(call, Action.SCHEDULE_MIGRATION, body, request_hash, ask=ask)
+    return await perform(call, Action.SCHEDULE_MIGRATION, body, request_hash)
 
 
 @blueprint.function_name("change_migration_schedule")

@@ -32,6 +32,7 @@ from shared.storage.store import TooLarge, WriteConflict
 
 MEDIA_TYPE = "application/problem+json"
 _DEFAULT_WAIT = timedelta(seconds=30)
+_NAMED = 20  # fields in a sentence; the list has them all
 
 
 class BadRequest(CspError):
@@ -43,6 +44,14 @@ class BadRequest(CspError):
         self.sentence = sentence
         self.name = name
         self.status = status
+
+
+class InvalidBody(CspError):
+    """Fields of the body are wrong: each with its name and what is wrong with it."""
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__("the body is wrong")
+        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a
             named = [{"field": error.name, "message": error.sentence}] if error.name else []
             return Problem(error.status, error.code, error.sentence, {"errors": named})
         case ValidationError():
-            return _invalid(error)
+            return _invalid(wrong_fields(error))
+        case InvalidBody():
+            return _invalid(error.errors)
         case Unauthenticated():
             return Problem(401, "unauthenticated", str(error), headers={"WWW-Authenticate": "Bearer"})
         case Forbidden():
@@ -132,11 +143,21 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a
             return Problem(500, "internal_error", "Something went wrong on our side; the log has the trace id.")
 
 
-def _invalid(error: ValidationError) -> Problem:
-    """Every field that is wrong, by name; 422 since the JSON itself could be read."""
-    errors = [
-        {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
+def wrong_fields(error: ValidationError, inside: str = "") -> list[dict[str, str]]:
+    """Every field that is wrong by its name, such as `items[3].quantity`, with what is wrong; `inside` an object."""
+    return [
+        {"field": _name(inside, item["loc"]), "message": item["msg"]}
         for item in error.errors(include_url=False, include_input=False, include_context=False)
     ]
-    names = ", ".join(item["field"] for item in errors)
-    return Problem(422, "invalid_body", f"The body is wrong in: {names}.", {"errors": errors})
+
+
+def _name(inside: str, parts: tuple[int | str, ...]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return f"{inside}{path}".lstrip(".") or "body"
+
+
+def _invalid(errors: list[dict[str, str]]) -> Problem:
+    """422, since the JSON itself could be read."""
+    names = ", ".join(item["field"] for item in errors[:_NAMED])
+    more = f" and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
+    return Problem(422, "invalid_body", f"The body is wrong in: {names}{more}.", {"errors": errors})

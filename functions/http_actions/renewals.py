@@ -42,7 +42,7 @@ class RenewalBody(ActionBody):
         return self
 
     def ask(self) -> RenewalAsk:
-        """What is asked for."""
+        """See ActionBody."""
         return RenewalAsk(
             quantity=self.quantity,
             target=self.target,
@@ -85,7 +85,7 @@ async def get_renewal(call: Call) -> Answer:
 async def schedule_renewal(call: Call) -> Answer | Problem:
     """Schedule seats, product, term or billing for the next term."""
     body, request_hash = call.body(RenewalBody)
-    return await perform(call, Action.SCHEDULE_RENEWAL, body, request_hash, ask=body.ask())
+    return await perform(call, Action.SCHEDULE_RENEWAL, body, request_hash)
 
 
 @blueprint.function_name("remove_schedule")

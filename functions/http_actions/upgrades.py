@@ -30,7 +30,7 @@ class UpgradeBody(ConfirmedBody):
     promotion_id: Word | None = None
 
     def ask(self) -> UpgradeAsk:
-        """What is asked for."""
+        """See ActionBody."""
         return UpgradeAsk(
             target=self.target,
             quantity=self.quantity,
@@ -57,4 +57,4 @@ async def list_upgrade_options(call: Call) -> Answer:
 async def upgrade(call: Call) -> Answer | Problem:
     """Upgrade all or some seats, into a subscription of their own or an existing one. It cannot be undone."""
     body, request_hash = call.body(UpgradeBody)
-    return await perform(call, Action.UPGRADE, body, request_hash, ask=body.ask())
+    return await perform(call, Action.UPGRADE, body, request_hash)

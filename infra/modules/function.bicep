@@ -36,6 +36,9 @@ param queueName string
 @description('Address of the vault of the secrets that the app only reads.')
 param settingsVaultUri string
 
+@description('Address of the vault of what the app itself keeps: its sign-in to Partner Center.')
+param signInVaultUri string
+
 @description('Application Insights resource.')
 param applicationInsightsName string
 
@@ -117,6 +120,7 @@ var fixed = {
   ACCESS_DEFAULT: accessDefault
   PARTNER_CENTER_TENANT: partnerCenterTenantId
   PARTNER_CENTER_CLIENT_ID: partnerCenterClientId
+  KEY_VAULT_URL: signInVaultUri
   PARTNER_TIME_ZONE: partnerTimeZone
 }
 

@@ -140,7 +140,7 @@ resource settingsReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// The app stores the Partner Center refresh token whenever it was exchanged; this vault holds nothing else
+// The app stores the Partner Center refresh token whenever it was exchanged; this vault holds nothing but the sign-in
 resource signInKeeper 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(signInVault.id, principalId, keyVaultSecretsOfficer)
   scope: signInVault

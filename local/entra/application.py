@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from local.entra.authority import TENANT, Authority, GrantRefusedError, PortalTokenRequest
+from local.entra.authority import TENANT, Authority, PortalTokenRequest
+from local.entra.refusals import GrantRefusedError
 from local.simulation.app import simulator_app
 from local.simulation.clock import SimulatedClock
 from local.simulation.control import control_route, json_object
@@ -21,10 +22,17 @@ from local.simulation.requests_log import RequestsLog
 from local.simulation.switches import Switch, Switches
 
 if TYPE_CHECKING:
+    from cryptography import x509
     from starlette.applications import Starlette
     from starlette.requests import Request
 
 SWITCHES = (
+    Switch(
+        "signIn",
+        "second_factor",
+        ("second_factor", "password_only", "declined"),
+        "What a person does who is sent to sign in: gives a second factor, none, or declines the consent.",
+    ),
     Switch(
         "oldRefreshToken",
         "stays_valid",
@@ -69,6 +77,13 @@ class _Doors:
 
     async def keys(self, _: Request) -> JSONResponse:
         return JSONResponse(self._authority.key_set())
+
+    async def authorize(self, request: Request) -> Response:
+        try:
+            sent = self._authority.authorize(request.path_params["tenant"], dict(request.query_params))
+        except GrantRefusedError as refused:
+            return JSONResponse(refused.body(self._authority.now()), refused.status)
+        return HTMLResponse(sent.page) if sent.by_form else RedirectResponse(sent.location, 302)
 
     async def token_v1(self, request: Request) -> JSONResponse:
         return await self._token(request, version=1)
@@ -116,16 +131,20 @@ class _Doors:
         return JSONResponse(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
-def entra_app(base_url: str) -> Starlette:
-    """The application of the simulator; `base_url` is what its issuers and metadata say, without a trailing slash."""
+def entra_app(base_url: str, certificate: x509.Certificate | None = None) -> Starlette:
+    """The application of the simulator; `base_url` is what its issuers and metadata say, without a trailing slash.
+
+    `certificate` is registered with the client application.
+    """
     clock = SimulatedClock()
     switches = Switches(SWITCHES)
-    doors = _Doors(Authority(base_url, setting=switches.__getitem__, now=clock.now))
+    doors = _Doors(Authority(base_url, setting=switches.__getitem__, now=clock.now, certificate=certificate))
     routes = [
         Route("/{tenant}/.well-known/openid-configuration", doors.metadata_v1),
         Route("/{tenant}/v2.0/.well-known/openid-configuration", doors.metadata_v2),
         Route("/{tenant}/discovery/keys", doors.keys),
         Route("/{tenant}/discovery/v2.0/keys", doors.keys),
+        Route("/{tenant}/oauth2/v2.0/authorize", doors.authorize),
         Route("/{tenant}/oauth2/token", doors.token_v1, methods=["POST"]),
         Route("/{tenant}/oauth2/v2.0/token", doors.token_v2, methods=["POST"]),
     ]

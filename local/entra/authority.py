@@ -6,6 +6,8 @@ No HTTP here; `local.entra.application` is the door. Shapes and errors are those
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import secrets
 import uuid
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from local.entra.clients import Clients
 from local.entra.identities import (
     AGENT_NAME,
     AGENT_OBJECT_ID,
@@ -24,41 +27,17 @@ from local.entra.identities import (
     REFRESH_TOKEN_WITHOUT_MFA,
     ClientApplication,
 )
+from local.entra.refusals import GrantRefusedError
+from local.entra.sign_ins import Sent, SignIns
 from local.entra.signing import SigningKey, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cryptography import x509
+
 TOKEN_SECONDS = 3600
 TENANT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-
-
-class GrantRefusedError(Exception):
-    """The token endpoint says no: HTTP status, OAuth error, AADSTS number and its sentence."""
-
-    def __init__(self, status: int, error: str, number: int, sentence: str, suberror: str | None = None) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.error = error
-        self.number = number
-        self.sentence = sentence
-        self.suberror = suberror
-
-    def body(self, moment: datetime) -> dict[str, Any]:
-        """The JSON body of the refusal."""
-        trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-        stamp = moment.strftime("%Y-%m-%d %H:%M:%SZ")
-        told = f"AADSTS{self.number}: {self.sentence}"
-        return {
-            "error": self.error,
-            "error_description": f"{told} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
-            "error_codes": [self.number],
-            "timestamp": stamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
-            "error_uri": f"https://login.microsoftonline.com/error?code={self.number}",
-            **({"suberror": self.suberror} if self.suberror else {}),
-        }
 
 
 @dataclass
@@ -89,7 +68,10 @@ class PortalTokenRequest:
 
 
 class Authority:
-    """Issues tokens of one directory. `setting` reads a switch by name; `now` is wall-clock time."""
+    """Issues tokens of one directory. `setting` reads a switch by name; `now` is wall-clock time.
+
+    `certificate` is the one that the applications may sign their assertions with.
+    """
 
     def __init__(
         self,
@@ -97,6 +79,7 @@ class Authority:
         *,
         setting: Callable[[str], object],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        certificate: x509.Certificate | None = None,
     ) -> None:
         self.base_url = base_url
         self.now = now
@@ -104,7 +87,8 @@ class Authority:
         self._key = SigningKey()
         self._older_keys: list[SigningKey] = []
         self._stranger: SigningKey | None = None
-        self._clients: dict[str, ClientApplication] = {PARTNER_CENTER_APP.client_id: PARTNER_CENTER_APP}
+        self._clients = Clients(certificate)
+        self._sign_ins = SignIns(self._clients, setting=setting, now=now)
         owner = PARTNER_CENTER_APP.client_id
         self.refresh_tokens = {
             REFRESH_TOKEN_WITH_MFA: RefreshToken(owner, mfa=True),
@@ -128,32 +112,41 @@ class Authority:
         oauth = f"{base}/oauth2/v2.0" if version == 2 else f"{base}/oauth2"
         return {
             "issuer": self.issuer(tenant, version=version),
-            "token_endpoint": f"{oauth}/token",
+            "token_endpoint": self._token_endpoint(tenant, version=version),
             "authorization_endpoint": f"{oauth}/authorize",
             "device_authorization_endpoint": f"{oauth}/devicecode",
             "jwks_uri": f"{base}/discovery/v2.0/keys",
             "response_types_supported": ["code", "id_token", "code id_token"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
         }
+
+    def _token_endpoint(self, tenant: str, *, version: int) -> str:
+        return f"{self.base_url}/{tenant}/oauth2/{'v2.0/' if version == 2 else ''}token"
 
     def issuer(self, tenant: str, *, version: int) -> str:
         """The `iss` of this directory's tokens."""
         return f"{self.base_url}/{tenant}/v2.0" if version == 2 else f"{self.base_url}/{tenant}/"
 
+    def authorize(self, tenant: str, query: Mapping[str, str]) -> Sent:
+        """Where the browser of a person who signs in is sent, or `GrantRefusedError` for a page of this directory."""
+        _require_tenant(tenant)
+        return self._sign_ins.authorize(query)
+
     def grant(self, tenant: str, form: Mapping[str, str], *, version: int) -> dict[str, Any]:
         """Answer a token request, or raise `GrantRefusedError`. Version 1 names a `resource`, version 2 a `scope`."""
-        if not TENANT.fullmatch(tenant):
-            raise GrantRefusedError(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+        _require_tenant(tenant)
         audience = self._audience(form, version=version)
-        client = self._client(form)
+        client = self._clients.authenticate(form, self._token_endpoint(tenant, version=version))
         kind = form.get("grant_type", "")
         if kind == "client_credentials":
             answer = self._app_token(tenant, client, audience)
         elif kind == "refresh_token":
-            answer = self._user_token(tenant, client, audience, form.get("refresh_token", ""))
+            answer = self._refreshed(tenant, client, audience, form.get("refresh_token", ""))
+        elif kind == "authorization_code":
+            answer = self._signed_in(tenant, client, audience, form)
         else:
             raise GrantRefusedError(400, "unsupported_grant_type", 70003, f"The app requested '{kind}'.")
         if version == 1:
@@ -209,29 +202,12 @@ class Authority:
             )
         return audience
 
-    def _client(self, form: Mapping[str, str]) -> ClientApplication:
-        client_id = form.get("client_id", "")
-        client = self._clients.get(client_id.lower())
-        if client is None:
-            raise GrantRefusedError(
-                400, "unauthorized_client", 700016, f"Application with identifier '{client_id}' was not found."
-            )
-        if "client_secret" not in form:
-            raise GrantRefusedError(
-                401, "invalid_client", 7000218, "The request body must contain 'client_assertion' or 'client_secret'."
-            )
-        if not secrets.compare_digest(form["client_secret"].encode(), client.secret.encode()):
-            raise GrantRefusedError(
-                401, "invalid_client", 7000215, f"Invalid client secret provided for app '{client_id}'."
-            )
-        return client
-
     def _app_token(self, tenant: str, client: ClientApplication, audience: str) -> dict[str, Any]:
         identity = str(uuid.uuid5(uuid.UUID(client.client_id), tenant))
         claims = {"idtyp": "app", "oid": identity, "sub": identity}
         return self._answer(self._access_token(tenant, client, audience, claims))
 
-    def _user_token(self, tenant: str, client: ClientApplication, audience: str, presented: str) -> dict[str, Any]:
+    def _refreshed(self, tenant: str, client: ClientApplication, audience: str, presented: str) -> dict[str, Any]:
         known = self.refresh_tokens.get(presented)
         if known is None or known.expired or known.client_id != client.client_id:
             raise GrantRefusedError(
@@ -250,13 +226,29 @@ class Authority:
                 f"you must use multi-factor authentication to access '{audience}'.",
                 "basic_action",
             )
-        rotated = f"0.local-{secrets.token_urlsafe(24)}"
-        self.refresh_tokens[rotated] = RefreshToken(client.client_id, mfa=known.mfa)
         if self._setting("oldRefreshToken") == "dies":
             known.expired = True
+        return self._user_token(tenant, client, audience, mfa=known.mfa)
+
+    def _signed_in(
+        self, tenant: str, client: ClientApplication, audience: str, form: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """The answer to an authorization code: an id token, and a refresh token where offline access was asked for."""
+        code = self._sign_ins.redeem(client, form)
+        answer = self._user_token(tenant, client, audience, mfa=code.mfa)
+        if "offline_access" not in code.scopes:
+            self.refresh_tokens.pop(answer.pop("refresh_token"))
+        person = {"uid": AGENT_OBJECT_ID, "utid": tenant}
+        client_info = base64.urlsafe_b64encode(json.dumps(person).encode()).rstrip(b"=").decode()
+        return answer | {"id_token": self._id_token(tenant, client, code.nonce), "client_info": client_info}
+
+    def _user_token(self, tenant: str, client: ClientApplication, audience: str, *, mfa: bool) -> dict[str, Any]:
+        """An access token of the one agent, and a new refresh token of the same strength."""
+        refresh_token = f"0.local-{secrets.token_urlsafe(24)}"
+        self.refresh_tokens[refresh_token] = RefreshToken(client.client_id, mfa=mfa)
         claims = {
             "scp": "user_impersonation",
-            "amr": ["pwd", "mfa"] if known.mfa else ["pwd"],
+            "amr": ["pwd", "mfa"] if mfa else ["pwd"],
             "idtyp": "user",
             "oid": AGENT_OBJECT_ID,
             "sub": AGENT_OBJECT_ID,
@@ -264,7 +256,26 @@ class Authority:
             "unique_name": AGENT_NAME,
         }
         answer = self._answer(self._access_token(tenant, client, audience, claims))
-        return answer | {"scope": f"{audience}/user_impersonation", "refresh_token": rotated}
+        return answer | {"scope": f"{audience}/user_impersonation", "refresh_token": refresh_token}
+
+    def _id_token(self, tenant: str, client: ClientApplication, nonce: str) -> str:
+        moment = int(self.now().timestamp())
+        return self._key.rs256(
+            {
+                "aud": client.client_id,
+                "iss": self.issuer(tenant, version=2),
+                "iat": moment,
+                "nbf": moment,
+                "exp": moment + TOKEN_SECONDS,
+                "nonce": nonce,
+                "name": "Partner agent",
+                "preferred_username": AGENT_NAME,
+                "oid": AGENT_OBJECT_ID,
+                "sub": AGENT_OBJECT_ID,
+                "tid": tenant,
+                "ver": "2.0",
+            }
+        )
 
     def _access_token(self, tenant: str, client: ClientApplication, audience: str, claims: Mapping[str, Any]) -> str:
         moment = int(self.now().timestamp())
@@ -306,3 +317,8 @@ def _of_person(name: str) -> dict[str, str]:
 def _of_application() -> dict[str, str]:
     """What a token says of a service principal, which has neither a name nor a delegated permission."""
     return {"idtyp": "app", "azp": str(uuid.uuid4()), "azpacr": "1"}
+
+
+def _require_tenant(tenant: str) -> None:
+    if not TENANT.fullmatch(tenant):
+        raise GrantRefusedError(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")

@@ -1,4 +1,4 @@
-"""A certificate authority that lives as long as the process, and the server certificate it signs.
+"""A certificate authority that lives as long as the process, what it signs for the server, and a client's certificate.
 
 MSAL insists on https even on loopback; the clients of the local world trust the CA file written here. Elliptic
 curve keys, because they are made in milliseconds at every start.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=30)
@@ -51,7 +51,22 @@ def write_tls_files(directory: Path) -> TlsFiles:
     return files
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def write_client_certificate(path: Path) -> x509.Certificate:
+    """Make an RSA key and its self-signed certificate, as an app registration takes it; both go into one PEM file."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Local client application")])
+    certificate = _builder(name, name, key).sign(key, hashes.SHA256())
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return certificate
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

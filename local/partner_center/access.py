@@ -7,16 +7,14 @@ check.
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import jwt
 
 from local.entra.identities import PARTNER_CENTER_AUDIENCE, PARTNER_TENANT
+from local.entra.keys import DirectoryKeys, KeysUnavailableError
 from local.partner_center.audit import Actor
 from local.partner_center.errors import ApiError, UnauthorizedError
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 API_APPLICATION = "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"
 AUDIENCES = (PARTNER_CENTER_AUDIENCE, API_APPLICATION)
 REMEMBERED = 1_000
-REFETCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,7 @@ class Access:
     """Verifies bearer tokens with the keys of an Entra directory, fetched over https."""
 
     def __init__(self, entra_url: str, ca_file: Path) -> None:
-        self._keys_url = f"{entra_url.rstrip('/')}/{PARTNER_TENANT}/discovery/v2.0/keys"
-        self._ca_file = ca_file
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._keys = DirectoryKeys(entra_url, ca_file)
         self._verified: dict[str, Caller] = {}
 
     async def caller(self, authorization: str | None) -> Caller:
@@ -89,20 +82,10 @@ class Access:
         return Caller(str(claims["tid"]), Actor(user, application), float(claims["exp"]), "scp" in claims)
 
     async def _key(self, key_id: str) -> jwt.PyJWK:
-        async with self._fetching:
-            if key_id not in self._keys and time.monotonic() - self._fetched > REFETCH_SECONDS:
-                await self._fetch()
-        if key_id not in self._keys:
-            raise UnauthorizedError
-        return self._keys[key_id]
-
-    async def _fetch(self) -> None:
-        # Read anew each time: a directory that was restarted has another CA and other keys
         try:
-            trust = ssl.create_default_context(cafile=str(self._ca_file))
-            async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=5.0) as client:
-                keys = jwt.PyJWKSet.from_dict((await client.get(self._keys_url)).raise_for_status().json())
-        except (OSError, httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
-            raise ApiError(500, 800003, f"The keys of the directory cannot be read: {error}") from error
-        self._keys = {str(key.key_id): key for key in keys.keys}
-        self._fetched = time.monotonic()
+            key = await self._keys.find(key_id)
+        except KeysUnavailableError as error:
+            raise ApiError(500, 800003, str(error)) from error
+        if key is None:
+            raise UnauthorizedError
+        return key

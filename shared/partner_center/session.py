@@ -28,8 +28,15 @@ _READ_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 class TokenSource(Protocol):
     """Where the bearer token comes from."""
 
-    async def token(self, *, force: bool = False) -> str:
-        """A valid token; with `force` a new one."""
+    async def token(self, *, rejected: str = "") -> str:
+        """A valid token, another one than `rejected`. Raises Misconfigured, RetryLater."""
+        ...
+
+    async def refused(self, token: str, reason: str, *, lasting: bool) -> None:
+        """Tell that Partner Center does not accept a token, and whether that can heal by itself.
+
+        Raises Misconfigured, unless there is another sign-in by now, so that it is worth another call.
+        """
         ...
 
 
@@ -139,18 +146,20 @@ class Session:
 
     async def _authorised(self, request: Request, stop: float) -> Reply:
         """Send with a token; after a 401, which executes nothing, once more with a new one."""
-        reply = await self._send(request, stop, force=False)
-        if reply.status == 401 and not never_heals(reply.body):
-            reply = await self._send(request, stop, force=True)
+        reply, token = await self._send(request, stop)
         if reply.status == 401:
-            code = parse_fault(reply.body).code or "none"
-            raise Misconfigured(f"Partner Center does not accept the token (401, code {code})")
+            if never_heals(reply.body):
+                await self._tokens.refused(token, _not_accepted(reply), lasting=True)
+            reply, token = await self._send(request, stop, rejected=token)
+        if reply.status == 401:
+            await self._tokens.refused(token, _not_accepted(reply), lasting=never_heals(reply.body))
+            raise Misconfigured(_not_accepted(reply))
         return reply
 
-    async def _send(self, request: Request, stop: float, *, force: bool) -> Reply:
+    async def _send(self, request: Request, stop: float, *, rejected: str = "") -> tuple[Reply, str]:
         try:
             async with asyncio.timeout(stop - time.monotonic()):
-                token = await self._tokens.token(force=force)
+                token = await self._tokens.token(rejected=rejected)
         except TimeoutError:
             raise NotSent("no time was left after waiting for a token") from None
         headers = {
@@ -165,7 +174,19 @@ class Session:
         )
         if reply.date is not None:
             self._ahead = reply.date - self._now()
-        return reply
+        return reply, token
+
+
+_ADVICE = {
+    "900420": "its audience is not supported any more; correct PARTNER_CENTER_SCOPE",
+    "900421": "its sign-in was made without a second factor; run the consent command again and use one",
+}
+
+
+def _not_accepted(reply: Reply) -> str:
+    code = parse_fault(reply.body).code
+    reason = f"Partner Center does not accept the token (401, code {code or 'none'})"
+    return f"{reason}: {_ADVICE[code]}" if code in _ADVICE else reason
 
 
 def _new_id() -> dict[str, str]:

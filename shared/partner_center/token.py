@@ -1,142 +1,179 @@
-"""Tokens for Partner Center as the application itself (client credentials), through MSAL in a thread.
+"""The bearer token of this process for Partner Center, and the stop where only a person can help.
 
-One token at a time is kept until five minutes before its end; the client asks for a forced renewal after a 401.
+One token is kept until five minutes before its end, and renewed by one exchange for all who wait for it. A sign-in that
+is refused is remembered as a stop in `coordination`: every instance fails its calls at once with the reason, until the
+stop runs out or a consent ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Protocol
 
 from shared.domain.errors import Misconfigured, RetryLater
+from shared.partner_center.authority import Authority, Grant
+from shared.partner_center.claims import Expected
+from shared.partner_center.rotation import VENDOR
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import requests
+log = logging.getLogger(__name__)
 
 _EARLY = timedelta(minutes=5)
-_SECONDS = 20.0
-_MICROSOFT_HOSTS = frozenset(
-    {
-        "login.microsoftonline.com",
-        "login.microsoftonline.us",
-        "login.partner.microsoftonline.cn",
-        "login.chinacloudapi.cn",
-        "login.microsoft.com",
-        "login.windows.net",
-        "sts.windows.net",
-    }
-)
-# What only a person can put right: wrong secret, wrong registration, missing consent.
-_PERMANENT = frozenset({"invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope", "invalid_resource"})
+_LOOK_EVERY = timedelta(seconds=2)  # so long another instance's stop may stay unnoticed
+_FRUITLESS = timedelta(minutes=1)
 
 
-class AppToken:
-    """The application's own token, from a client secret.
+class SignIn(Protocol):
+    """A way to an access token."""
 
-    `ca_file` replaces the trusted authorities for the token endpoint; it is meant for a local authority.
-    """
+    async def grant(self) -> Grant:
+        """A new access token. Raises Misconfigured, RetryLater."""
+        ...
+
+    async def superseded(self) -> bool:
+        """Whether a newer sign-in than the one that was used is there by now."""
+        ...
+
+
+class Stops(Protocol):
+    """What the token needs of `shared.storage.coordination`."""
+
+    async def stopped_until(self, vendor: str) -> tuple[datetime, str] | None:
+        """Until when calls are stopped, and why."""
+        ...
+
+    async def stop(self, vendor: str, until: datetime, reason: str) -> None:
+        """Stop calls."""
+        ...
+
+    async def resume(self, vendor: str) -> None:
+        """End a stop before its time."""
+        ...
+
+
+class AppSignIn:
+    """The application itself; there is nothing to keep between two tokens."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    async def grant(self) -> Grant:
+        """See SignIn."""
+        return await self._authority.as_application()
+
+    async def superseded(self) -> bool:
+        """See SignIn."""
+        return False
+
+
+class Tokens:
+    """The token of one process. `pause` is how long a refused sign-in stops all calls."""
 
     def __init__(
-        self,
-        *,
-        authority: str,
-        tenant: str,
-        client_id: str,
-        client_secret: str,
-        scope: str,
-        now: Callable[[], datetime],
-        ca_file: str | None = None,
+        self, sign_in: SignIn, stops: Stops, expected: Expected, *, now: Callable[[], datetime], pause: timedelta
     ) -> None:
-        self._authority = f"{authority.rstrip('/')}/{tenant}"
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._scope = scope
+        self._sign_in = sign_in
+        self._stops = stops
+        self._expected = expected
         self._now = now
-        self._ca_file = ca_file
-        self._lock = asyncio.Lock()
+        self._pause = pause
         self._token = ""
         self._fresh_until: datetime | None = None
-        self._renewals = 0
+        self._renewal: asyncio.Task[str] | None = None
+        self._stopped = False
+        self._look_at: datetime | None = None
+        self._fruitless_until: datetime | None = None
 
-    async def token(self, *, force: bool = False) -> str:
-        """A token that is good for at least five minutes; `force` for one newer than the caller has.
+    async def token(self, *, rejected: str = "") -> str:
+        """A token that is good for at least five minutes, and another one than Partner Center has just rejected.
 
         Raises:
-            Misconfigured: the authority does not accept the credential.
-            RetryLater: the authority could not be asked.
+            Misconfigured: the sign-in is refused, or calls are stopped because it was.
+            RetryLater: the authority, Key Vault or table storage could not be asked.
         """
-        seen = self._renewals
-        if not force and self._is_fresh():
+        await self._require_no_stop()
+        if self._token and self._token != rejected and self._is_fresh():
             return self._token
-        async with self._lock:
-            renewed_meanwhile = self._renewals != seen
-            if not (renewed_meanwhile and self._is_fresh()):
-                await self._renew()
-            return self._token
+        if rejected and self._fruitless_until is not None and self._now() < self._fruitless_until:
+            raise Misconfigured("Partner Center does not accept the token (401), nor a new one a moment ago")
+        return await self._renewed()
+
+    async def refused(self, token: str, reason: str, *, lasting: bool) -> None:
+        """Partner Center does not accept a token, and a new one of the same sign-in helps as little.
+
+        `lasting` stops all calls, and returns normally only where a newer sign-in is there by now. What is not lasting
+        may be about one resource: others go on, but for a minute no token is renewed because of a rejection.
+
+        Raises:
+            Misconfigured: with the reason.
+        """
+        if not lasting:
+            self._fruitless_until = self._now() + _FRUITLESS
+        elif token not in ("", self._token) and not self._stopped:
+            return  # somebody else was faster, and there is another token by now
+        elif await self._remember(reason):
+            return
+        raise Misconfigured(reason)
 
     def _is_fresh(self) -> bool:
         return self._fresh_until is not None and self._now() < self._fresh_until
 
-    async def _renew(self) -> None:
-        asked = self._now()
-        answer = await asyncio.to_thread(self._ask)
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise _failure(answer)
-        self._token = token
-        self._fresh_until = asked + timedelta(seconds=int(answer.get("expires_in") or 0)) - _EARLY
-        self._renewals += 1
+    async def _require_no_stop(self) -> None:
+        now = self._now()
+        if not self._stopped and self._look_at is not None and now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY
+        found = await self._stops.stopped_until(VENDOR)
+        self._stopped = found is not None and now < found[0]
+        if found is not None and self._stopped:
+            self._token = ""  # the sign-in that ends the stop is another one
+            raise Misconfigured(found[1])
 
-    def _ask(self) -> dict[str, Any]:
-        """Ask the authority. A new MSAL application each time: it keeps tokens, but error answers as well."""
-        import msal.exceptions  # type: ignore[import-untyped]  # noqa: PLC0415 - no types; slow to import
-        import requests  # noqa: PLC0415 - as above; MSAL's own HTTP library
+    async def _renewed(self) -> str:
+        """One exchange for all who wait. A caller that gives up does not end it: its refresh token would be lost."""
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+            self._renewal.add_done_callback(self._renewal_over)
+        return await asyncio.shield(self._renewal)
 
-        session = _session(self._ca_file)
+    def _renewal_over(self, renewal: asyncio.Task[str]) -> None:
+        self._renewal = None
+        if not renewal.cancelled():
+            renewal.exception()  # it was told to those who waited, if there still are any
+
+    async def _renew(self) -> str:
         try:
-            application = msal.ConfidentialClientApplication(
-                self._client_id,
-                client_credential=self._client_secret,
-                authority=self._authority,
-                instance_discovery=None if urlsplit(self._authority).hostname in _MICROSOFT_HOSTS else False,
-                http_client=session,
-            )
-            answer = application.acquire_token_for_client(scopes=[self._scope])
-        except (requests.RequestException, msal.exceptions.MsalError, ValueError, RuntimeError) as error:
-            raise RetryLater(f"no answer from the token authority ({type(error).__name__})") from None
-        finally:
-            session.close()
-        return dict(answer) if isinstance(answer, dict) else {}
+            return await self._exchange()
+        except Misconfigured as error:
+            if not await self._remember(error.reason):
+                raise
+            return await self._exchange()
 
+    async def _exchange(self) -> str:
+        asked = self._now()
+        grant = await self._sign_in.grant()
+        self._expected.check(grant.access_token)
+        self._token = grant.access_token
+        self._fresh_until = asked + grant.lifetime - _EARLY
+        return self._token
 
-def _session(ca_file: str | None) -> requests.Session:
-    """An HTTP session with a time limit of its own, since MSAL sets none on a session it is given.
-
-    With a CA file the environment is not trusted: REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE would override `verify`.
-    """
-    import requests  # noqa: PLC0415 - see AppToken
-
-    class Session(requests.Session):
-        def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-            return super().send(request, **{**options, "timeout": _SECONDS})
-
-    session = Session()
-    if ca_file:
-        session.trust_env = False
-        session.verify = ca_file
-    return session
-
-
-def _failure(answer: dict[str, Any]) -> Misconfigured | RetryLater:
-    """The reaction to an error answer. Only Entra's number is told: its sentences name accounts."""
-    error = str(answer.get("error", ""))
-    number = re.search(r"AADSTS\d+", str(answer.get("error_description", "")))
-    told = number[0] if number else error or "no error code"
-    if error in _PERMANENT:
-        return Misconfigured(f"the token authority refuses the Partner Center credential ({told})")
-    return RetryLater(f"the token authority gave no token ({told})")
+    async def _remember(self, reason: str) -> bool:
+        """Stop all calls, unless a newer sign-in was stored while this one was tried: then say True."""
+        self._token = ""
+        if self._stopped:
+            return False
+        log.error("calls to Partner Center stop: %s", reason)
+        try:
+            await self._stops.stop(VENDOR, self._now() + self._pause, reason)
+            self._stopped = True
+            # Looked at after the stop was written: a consent that comes later ends the stop itself
+            if not await self._sign_in.superseded():
+                return False
+            await self._stops.resume(VENDOR)
+            self._stopped = False
+        except RetryLater as error:
+            log.warning("the stop could not be stored: %s", error)
+            return False
+        return True

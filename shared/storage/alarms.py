@@ -1,4 +1,4 @@
-"""Alarms: no open operation without one. A row is a reason to look at an operation again at a certain moment.
+"""Alarms: no open operation or bulk without one. A row is a reason to look at it again at a certain moment.
 
 `due` is when the wake timer looks; `ready` is from when the pusher may take the operation along on its own. Setting a
 new alarm comes before deleting the old one, so that a crash in between leaves one too many and never one too few.
@@ -28,6 +28,14 @@ class Alarm:
     ready: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class BulkAlarm:
+    """One alarm of a bulk as read."""
+
+    bulk: str
+    due: datetime
+
+
 class Alarms:
     """The repository of alarms."""
 
@@ -54,6 +62,27 @@ class Alarms:
         end = keys.moment(until + timedelta(microseconds=1))
         rows = await self._store.span(_TABLE, shard, "", end, limit=limit)
         return [_alarm(row) for row in rows]
+
+    async def set_bulk(self, bulk: str, due: datetime) -> None:
+        """Set an alarm of a bulk; they lie apart from those of operations."""
+        values = {"bulk": bulk, "due": due.isoformat()}
+        await self._store.write(_TABLE, [Upsert(Row(keys.BULK_ALARMS, keys.bulk_alarm(due, bulk), values))])
+
+    async def clear_bulk(self, bulk: str, due: datetime) -> None:
+        """Remove an alarm of a bulk if it is there."""
+        await self._store.write(_TABLE, [Delete(keys.BULK_ALARMS, keys.bulk_alarm(due, bulk))])
+
+    async def bulk_exists(self, bulk: str, due: datetime) -> bool:
+        """Whether an alarm of a bulk is set."""
+        return await self._store.get(_TABLE, keys.BULK_ALARMS, keys.bulk_alarm(due, bulk)) is not None
+
+    async def due_bulks(self, until: datetime, *, limit: int) -> list[BulkAlarm]:
+        """Alarms of bulks that are due until a moment, the oldest first."""
+        end = keys.moment(until + timedelta(microseconds=1))
+        rows = await self._store.span(_TABLE, keys.BULK_ALARMS, "", end, limit=limit)
+        return [
+            BulkAlarm(text_of(row.values, "bulk"), datetime.fromisoformat(text_of(row.values, "due"))) for row in rows
+        ]
 
 
 def _alarm(row: Row) -> Alarm:

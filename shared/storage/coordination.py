@@ -1,4 +1,4 @@
-"""Coordination between instances: leases, and until when a vendor has asked us to stay away.
+"""Coordination between instances: leases, stops (until when a vendor is left alone), and facts that were found out.
 
 owner A: acquire ──── renew ──── renew ───────────X dies
                                  │<── lease ──>│
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.storage.rows import text_of
-from shared.storage.store import Insert, Replace, Row, TableStore, Upsert, WriteConflict
+from shared.storage.store import Delete, Insert, Replace, Row, TableStore, Upsert, WriteConflict
 
 _TABLE = "coordination"
 
@@ -27,7 +27,7 @@ class Lease:
 
 
 class Coordination:
-    """The repository of leases and stops."""
+    """The repository of leases, stops and facts."""
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
@@ -69,3 +69,16 @@ class Coordination:
             return
         row = Row("stop", vendor, {"until": until.isoformat(), "reason": reason})
         await self._store.write(_TABLE, [Upsert(row)])
+
+    async def resume(self, vendor: str) -> None:
+        """End a stop before its time."""
+        await self._store.write(_TABLE, [Delete("stop", vendor)])
+
+    async def fact(self, name: str) -> str:
+        """What was found out about something, empty where nothing was."""
+        row = await self._store.get(_TABLE, "fact", name)
+        return text_of(row.values, "value") if row else ""
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep what was found out; empty to forget it."""
+        await self._store.write(_TABLE, [Upsert(Row("fact", name, {"value": value}))])

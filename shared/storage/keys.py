@@ -18,6 +18,8 @@ _LONGEST_PART = 150  # of what a vendor says; a key has 512 characters at most
 
 DEAD_LETTERS = "dead_letters"
 GRANTS = "grants"
+BULKS = "bulks"
+BULK_ALARMS = "bulk"
 
 
 def head(subscription: str) -> str:
@@ -61,6 +63,26 @@ def idempotency(caller: str, target: str, key: str) -> str:
     return f"K:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+def bulk(identity: str) -> str:
+    """A bulk, in the partition of all bulks."""
+    return f"B:{identity}"
+
+
+def bulk_partition(identity: str) -> str:
+    """The partition of a bulk's items; no customer's id looks like it."""
+    return f"bulk:{identity}"
+
+
+def bulk_item(position: int) -> str:
+    """An item of a bulk; items sort by their position."""
+    return f"I:{position:04d}"
+
+
+def bulk_items() -> tuple[str, str]:
+    """The span of all items of a bulk."""
+    return "I:", "I;"
+
+
 def alarm_shard(address: Address) -> str:
     """The alarm partition of an operation."""
     return ALARM_SHARDS[hashlib.sha256(str(address).encode()).digest()[0] % len(ALARM_SHARDS)]
@@ -69,6 +91,11 @@ def alarm_shard(address: Address) -> str:
 def alarm(due: datetime, address: Address) -> str:
     """An alarm; alarms of a shard sort by the moment they are due."""
     return f"{moment(due)}:{address}"
+
+
+def bulk_alarm(due: datetime, identity: str) -> str:
+    """An alarm of a bulk; they are in a partition of their own and sort by the moment they are due."""
+    return f"{moment(due)}:{identity}"
 
 
 def moment(when: datetime) -> str:

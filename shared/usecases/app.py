@@ -16,6 +16,7 @@ from shared.domain.calendar import business_date
 from shared.messaging.envelope import BrokerMessage
 from shared.ports import AutotaskPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
+from shared.storage.bulks import Bulks
 from shared.storage.coordination import Coordination
 from shared.storage.ledger import Ledger
 from shared.storage.mappings import Mappings
@@ -74,6 +75,7 @@ class App:
     """Everything a use case may need."""
 
     ledger: Ledger
+    bulks: Bulks
     alarms: Alarms
     coordination: Coordination
     mappings: Mappings

@@ -20,6 +20,7 @@ from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
+from shared.usecases.bulk_work import wake_bulks
 from shared.usecases.mapping import carry_out_mapping
 from shared.usecases.placing import go_on
 from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
@@ -53,7 +54,17 @@ def need(operation: Operation) -> Need:
 
 
 async def wake(app: App) -> Counter[str]:
-    """Look at everything that is due. Says how often each need was met; one failure does not stop the others."""
+    """Look at everything that is due, operations and bulks. Says how often each need was met."""
+    counts: Counter[str] = Counter()
+    for found in await asyncio.gather(wake_operations(app), wake_bulks(app), return_exceptions=True):
+        if isinstance(found, BaseException):
+            raise found
+        counts += found
+    return counts
+
+
+async def wake_operations(app: App) -> Counter[str]:
+    """Look at the operations that are due; one failure does not stop the others."""
     counts: Counter[str] = Counter()
     gate = asyncio.Semaphore(_AT_ONCE)
     stop_at = app.now() + app.times.wake_budget

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from shared.domain.errors import Misconfigured
 from shared.partner_center.session import Session
 from shared.transport import Transport
 from tests.adapters.conftest import NOW
@@ -17,17 +18,20 @@ LATER = NOW + timedelta(seconds=20)
 
 
 class Tokens:
-    """Counts; each forced renewal gives another token."""
+    """Counts; each rejection gives another token, and each refusal is a misconfiguration."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.number = 1
         self.error = error
 
-    async def token(self, *, force: bool = False) -> str:
+    async def token(self, *, rejected: str = "") -> str:
         if self.error:
             raise self.error
-        self.number += force
+        self.number += rejected == f"token-{self.number}"
         return f"token-{self.number}"
+
+    async def refused(self, token: str, reason: str, *, lasting: bool) -> None:
+        raise Misconfigured(reason)
 
 
 @asynccontextmanager

@@ -261,9 +261,9 @@ async def test_without_a_connection_a_change_is_unreached(unused_url: str) -> No
 
 async def test_without_a_token_a_change_is_unreached(server: Server) -> None:
     class Slow(Tokens):
-        async def token(self, *, force: bool = False) -> str:
+        async def token(self, *, rejected: str = "") -> str:
             await asyncio.sleep(60)
-            return await super().token(force=force)
+            return await super().token(rejected=rejected)
 
     transport = Transport(server.url, now=lambda: NOW)
     down = PartnerCenter(transport, Tokens(RetryLater("authority is down")), now=lambda: NOW)

@@ -12,7 +12,18 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 STANDARD = frozenset(sys.stdlib_module_names)
 # Repositories speak the port in `store` and import no SDK; the adapter `azure_tables` is not among them
-REPOSITORIES = ("alarms", "coordination", "grants", "keys", "ledger", "mappings", "read_models", "rows", "store")
+REPOSITORIES = (
+    "alarms",
+    "bulks",
+    "coordination",
+    "grants",
+    "keys",
+    "ledger",
+    "mappings",
+    "read_models",
+    "rows",
+    "store",
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ DOORS = (
     Door("httpx", ("shared/transport.py", "local/", "tests/")),
     Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
     Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
+    Door("azure.keyvault", ("shared/partner_center/key_vault.py", "tests/")),
+    Door("msal", ("shared/partner_center/authority.py", "tests/")),
 )
 
 

@@ -15,7 +15,9 @@ from shared.settings import Settings, load
 from tests.infra.reader import INFRA, Parameter, read
 
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESSES = Addresses("http://pc", "http://at", "https://entra", Path("ca.pem"), "Endpoint=sb://bus/", "AccountName=a")
+ADDRESSES = Addresses(
+    "http://pc", "http://at", "https://entra", Path("ca.pem"), Path("token.json"), "Endpoint=sb://bus/", "AccountName=a"
+)
 # Read by the host, by the triggers' bindings or by the SDKs, not by the app's code
 OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE"}
 ONLY_IN_THE_CLOUD = {
@@ -29,6 +31,7 @@ ONLY_IN_THE_CLOUD = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "AZURE_CLIENT_ID",
     "TABLES_ENDPOINT",
+    "KEY_VAULT_URL",
 }
 ONLY_LOCAL = {
     "FUNCTIONS_WORKER_RUNTIME",  # Flex Consumption takes it from the app's own resource
@@ -36,6 +39,11 @@ ONLY_LOCAL = {
     "TABLES_CONNECTION_STRING",
     "ServiceBus",
     "ENTRA_CA_FILE",
+    "PARTNER_CENTER_CERTIFICATE_FILE",
+    "PARTNER_CENTER_REFRESH_TOKEN_FILE",
+    "ENTRA_AUTHORITY",  # in the cloud these three follow from PARTNER_CENTER_CLOUD
+    "PARTNER_CENTER_URL",
+    "PARTNER_CENTER_SCOPE",
 }
 
 

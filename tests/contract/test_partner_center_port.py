@@ -11,14 +11,17 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from shared.domain.errors import NotFound, RetryLater
+from shared.domain.errors import Misconfigured, NotFound, RetryLater
 from shared.domain.known import Intention, Known
 from shared.domain.outcomes import Applied, Busy, ChangeOutcome, ChangeRefused, Unknown, Unreached, Working
 from shared.domain.subscription import Family, State
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.token import AppToken
+from shared.partner_center.sign_in import tokens
 from shared.partner_center.wire import parse_subscription
 from shared.ports import PartnerCenterPort
+from shared.settings import SignInSettings
+from shared.storage.azure_tables import AzureTables
+from shared.storage.coordination import Coordination
 from shared.transport import Transport
 from shared.usecases.microsoft import changed
 from tests.contract.partner_accounts import CUSTOMER, Account, FakeAccount, SimulatedAccount
@@ -33,8 +36,11 @@ def now() -> datetime:
 class OwnToken:
     """A token that nobody looks at."""
 
-    async def token(self, *, force: bool = False) -> str:
+    async def token(self, *, rejected: str = "") -> str:
         return "token"
+
+    async def refused(self, token: str, reason: str, *, lasting: bool) -> None:
+        raise Misconfigured(reason)
 
 
 @pytest.fixture(params=["fake", "client"])
@@ -45,18 +51,16 @@ async def account(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIt
     stack: Stack = request.getfixturevalue("stack")
     control: httpx.Client = request.getfixturevalue("partner_center")
     settings = stack.ready["settings"]
-    tokens = AppToken(
-        authority=settings["ENTRA_AUTHORITY"],
-        tenant=settings["PARTNER_CENTER_TENANT"],
-        client_id=settings["PARTNER_CENTER_CLIENT_ID"],
-        client_secret=settings["PARTNER_CENTER_CLIENT_SECRET"],
-        scope=settings["PARTNER_CENTER_SCOPE"],
-        now=now,
-        ca_file=settings["ENTRA_CA_FILE"],
+    tables = AzureTables(connection_string=stack.ready["tables"])
+    signed_in = tokens(
+        SignInSettings.model_validate({name.lower(): value for name, value in settings.items()}),
+        Coordination(tables),
+        now,
     )
     transport = Transport(stack.ready["partnerCenter"], now=now)
-    yield SimulatedAccount(PartnerCenter(transport, tokens, now=now, timeout=5, read_seconds=5), control)
+    yield SimulatedAccount(PartnerCenter(transport, signed_in, now=now, timeout=5, read_seconds=5), control)
     await transport.aclose()
+    await tables.close()
 
 
 @pytest.fixture(params=["fake", "client"])

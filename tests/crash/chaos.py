@@ -21,6 +21,7 @@ from shared.usecases.app import App
 from shared.usecases.dead_letters import resubmit, sweep, sync_to_autotask
 from shared.usecases.sync import sync_customer
 from shared.usecases.wake import wake
+from tests.crash.bulk_stories import bulk_of, item
 from tests.crash.scenarios import ask, change, map_to
 from tests.world import autotask, partner_center
 from tests.world.autotask import Adjusted, AdjustFault
@@ -92,6 +93,7 @@ class Chaos:
             (3, self._autotask_sync),
             (3, self._edit_by_hand),
             (4, self._move),
+            (4, self._bulk),
         ]
         weights = [weight for weight, _ in acts]
         self._chance.choices([act for _, act in acts], weights)[0]()
@@ -111,6 +113,18 @@ class Chaos:
         self._spawn(f"{action} {number} {quantity or ''}", request)
         if self._chance.random() < 0.2:
             self._spawn(f"again {action} {number}", request)
+
+    def _bulk(self) -> None:
+        wishes = []
+        for _ in range(self._chance.randint(1, 4)):
+            self._next_quantity += 1
+            number = self._chance.randint(1, SUBSCRIPTIONS)
+            wishes.append(item(number, Action.CHANGE_QUANTITY, self._next_quantity))
+        self._key += 1
+        request = bulk_of(*wishes, key=f"key-{self._key}")
+        self._spawn(f"bulk of {len(wishes)}", request)
+        if self._chance.random() < 0.2:
+            self._spawn("the same bulk again", request)
 
     def _deliver(self) -> None:
         host = self._host()

@@ -52,6 +52,7 @@ async def the_bill_is_right_after(chaos: Chaos) -> None:
     checks.events_are_gap_free(world)
     checks.no_write_at_microsoft_is_repeated(world)
     checks.dead_letters_are_listed(world)
+    checks.bulks_are_over(world)
     await checks.badges_are_right(world)
     assert not [operation for operation in world.operations() if operation.dead]
     for number in range(1, SUBSCRIPTIONS + 1):

@@ -11,13 +11,14 @@ import pytest
 
 from shared.domain.actions import Action
 from shared.domain.operation import CRASH_LIMIT
+from tests.crash.bulk_stories import BULKS
 from tests.crash.conversion_stories import CONVERSIONS
 from tests.crash.scenarios import STORIES, TODAY, Story, ask, change, map_to, mapped
 from tests.world import checks
 from tests.world.steps import Point, Side, Steps
 from tests.world.world import CONTRACT_START, Process, World, line_id
 
-every_story = pytest.mark.parametrize("story", [*STORIES, *CONVERSIONS], ids=lambda story: story.name)
+every_story = pytest.mark.parametrize("story", [*STORIES, *CONVERSIONS, *BULKS], ids=lambda story: story.name)
 
 
 @cache

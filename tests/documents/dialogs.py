@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -31,6 +31,7 @@ SETTINGS = {
     "RETRY_SECONDS": "1",
     "RETRY_MAX_SECONDS": "2",
 }
+BULK = "{id}"  # of the bulk that was asked for last
 _SECONDS = 40
 _LONGEST = 1  # items of a list that the document shows
 _LINE = 140
@@ -66,6 +67,12 @@ def product(sku: str, service: int, term: str = "P1Y") -> Call:
     """Bill a product, monthly, as a service."""
     body = {"product": sku, "termDuration": term, "billingCycle": "monthly", "serviceId": service}
     return Call("mapper", "PUT", "/mappings/products", body)
+
+
+def many(path: str, action: str) -> dict[str, str]:
+    """An item of a bulk about the subscription with a path."""
+    _, _, customer, _, subscription = path.split("/")
+    return {"customerId": customer, "subscriptionId": subscription, "action": action}
 
 
 DIALOGS = (
@@ -142,6 +149,16 @@ DIALOGS = (
         ),
         (mapping(LEGACY, 29747644, 8101), product("CFQ7TTC0LH16:0001", 677)),
     ),
+    Dialog(
+        "Many subscriptions at once",
+        "One request, answered at once; a little later the outcome of each item, and by pages what became of the "
+        "operations.",
+        (
+            Call("operator", "POST", "/bulk", {"items": [many(CLOSED, "auto-renew-off"), many(FRESH, "suspend")]}),
+            Call("reader", "GET", f"/bulk/{BULK}"),
+            Call("reader", "GET", f"/bulk/{BULK}/items?pageSize=1"),
+        ),
+    ),
 )
 
 
@@ -163,12 +180,16 @@ def ask_all(stack: Stack) -> Iterator[tuple[Dialog, list[Asked]]]:
         )
         for name, token in stack.ready["tokens"].items()
     }
+    bulk = ""
     for dialog in DIALOGS:
         for call in dialog.before:
             _ask(clients, call, next(numbers)).raise_for_status()
         asked = []
         for call in dialog.calls:
-            answer = _ask(clients, call, next(numbers))
+            answer = _ask(clients, replace(call, path=call.path.replace(BULK, bulk)), next(numbers))
+            if (call.method, call.path) == ("POST", "/bulk"):
+                bulk = answer.json()["id"]
+                _until(lambda: clients["reader"].get(f"/bulk/{bulk}").json()["status"] == "finished")  # noqa: B023 - used at once
             asked.append(Asked(call, answer.status_code, answer.json()))
             operation = asked[-1].body.get("operation") if isinstance(asked[-1].body, dict) else None
             if answer.status_code < 300 and operation:

@@ -1,4 +1,4 @@
-"""Starts the Entra and the Partner Center simulator as processes of their own, and gets tokens from the former.
+"""Starts the Entra, Partner Center and Key Vault simulators as processes of their own, and gets tokens from the first.
 
 Used by the tests of the simulators; every process ends with its `with` block and must do so with exit code 0.
 """
@@ -75,6 +75,28 @@ def running_partner_center(entra: Entra, *arguments: str) -> Iterator[httpx.Clie
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as http:
             yield http
+
+
+@dataclass(frozen=True)
+class KeyVault:
+    """A running Key Vault simulator and a client that trusts its CA."""
+
+    url: str
+    ca_file: Path
+    http: httpx.Client
+
+
+@contextlib.contextmanager
+def running_key_vault(entra: Entra, directory: Path) -> Iterator[KeyVault]:
+    """Run the Key Vault simulator on a free port."""
+    port = free_port()
+    command = ("--port", str(port), "--entra", entra.url, "--ca-file", str(entra.ca_file))
+    with _process("local.key_vault", *command, "--directory", str(directory)) as process:
+        _wait_until_listening(process, port)
+        url, ca_file = f"https://localhost:{port}", directory / "ca.pem"
+        trust = ssl.create_default_context(cafile=str(ca_file))
+        with httpx.Client(base_url=url, verify=trust, trust_env=False, timeout=10) as http:
+            yield KeyVault(url, ca_file, http)
 
 
 def free_port() -> int:

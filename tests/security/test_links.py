@@ -60,8 +60,11 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(
 class Token:
     """A source of one token."""
 
-    async def token(self, *, force: bool = False) -> str:
-        return "forced" if force else "secret-token"
+    async def token(self, *, rejected: str = "") -> str:
+        return "another-token" if rejected else "secret-token"
+
+    async def refused(self, token: str, reason: str, *, lasting: bool) -> None:
+        raise Misconfigured(reason)
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,27 @@ def test_everybody_else_sees_both(two: Two) -> None:
         assert two.foreign.customer in text, path
 
 
+def test_a_bulk_is_taken_in_and_shown_only_to_who_reaches_all_its_customers(two: Two) -> None:
+    def ask(headers: dict[str, str], *subjects: Subject) -> httpx.Response:
+        items = [
+            {"customerId": one.customer, "subscriptionId": one.subscription, "action": "auto-renew-off"}
+            for one in subjects
+        ]
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        return two.world.anonymous.post("/bulk", headers={**headers, **key}, json={"items": items})
+
+    refused = ask(two.limited, two.own, two.foreign)
+    own = ask(two.limited, two.own)
+    foreign = ask(dict(two.world.clients["operator"].headers), two.own, two.foreign)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "customer_forbidden")
+    assert (own.status_code, foreign.status_code) == (202, 202)
+    for path in ("", "/items"):
+        assert two.get(f"/bulk/{own.json()['id']}{path}").status_code == 200
+        hidden = two.get(f"/bulk/{foreign.json()['id']}{path}")
+        assert (hidden.status_code, hidden.json()["code"]) == (403, "customer_forbidden")
+
+
 def test_a_list_of_dead_letters_filtered_by_a_foreign_customer_is_refused(two: Two) -> None:
     refused = two.get(f"/dead-letters?customer={two.foreign.customer}")
     own = two.get(f"/dead-letters?customer={two.own.customer}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 
+from shared.domain.bulk import Bulk, Item
 from shared.domain.line import Line
-from shared.domain.operation import Address, LegStatus
+from shared.domain.operation import Address, Kind, LegStatus
 from shared.domain.timeline import Timeline
 from shared.messaging.envelope import decode
 from shared.storage import keys
@@ -84,6 +85,24 @@ def dead_letters_are_in_the_broker(world: World) -> None:
     assert dead <= addresses, world.describe()
 
 
+def bulks_are_over(world: World) -> None:
+    """Every bulk is finished, each item has an outcome, and each of its callers' operations is that of one item."""
+    rows = world.tables.rows("ledger")
+    bulks = [from_row(Bulk, row).value for row in rows if row.key.startswith("B:")]
+    assert all(bulk.finished_at is not None for bulk in bulks), world.describe()
+    items = [from_row(Item, row).value for row in rows if row.key.startswith("I:")]
+    assert len(items) == sum(bulk.size for bulk in bulks), "items without a bulk, or a bulk without items"
+    assert all(item.settled for item in items), items
+    named = sorted(item.operation for item in items if item.operation)
+    callers = {bulk.requested_by for bulk in bulks}
+    asked = [
+        operation
+        for operation in world.operations()
+        if operation.requested_by in callers and operation.kind is not Kind.MOVED and not operation.follows
+    ]
+    assert named == sorted(str(operation.address) for operation in asked), world.describe()
+
+
 async def badges_are_right(world: World) -> None:
     """The listed badge is what the ledger says."""
     app = world.start().app
@@ -117,6 +136,7 @@ async def everything(world: World) -> None:
     no_write_at_microsoft_is_repeated(world)
     microsoft_agrees_with_the_ledger(world)
     dead_letters_are_listed(world)
+    bulks_are_over(world)
     await badges_are_right(world)
     if not world.broker.forgot:
         dead_letters_are_in_the_broker(world)

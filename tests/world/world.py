@@ -15,6 +15,7 @@ from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.operation import Operation
 from shared.ports import AutotaskPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
+from shared.storage.bulks import Bulks
 from shared.storage.coordination import Coordination
 from shared.storage.ledger import Ledger
 from shared.storage.mappings import Mappings
@@ -125,6 +126,7 @@ class World:
         store = cast("TableStore", Watched(self.tables, steps, "tables"))
         app = App(
             ledger=Ledger(store),
+            bulks=Bulks(store),
             alarms=Alarms(store),
             coordination=Coordination(store),
             mappings=Mappings(store),

@@ -1,0 +1,122 @@
+"""Many actions in one request: taken in at once, worked off in the background, each outcome to be asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import azure.functions as func
+from pydantic.alias_generators import to_camel
+
+from functions.http_actions import representations as show
+from functions.http_actions.bulk_items import BulkBody, wishes_of
+from functions.http_actions.endpoint import GUID, Answer, Call, endpoint
+from functions.http_actions.problems import BadRequest, retry_after
+from shared.domain.bulk import Bulk, Item, counts
+from shared.domain.operation import Operation
+from shared.identity import Role
+from shared.usecases.bulk import BulkRequest, Progress, operations_of, progress, take_in
+
+blueprint = func.Blueprint()
+
+_LOOK_AGAIN = timedelta(seconds=5)
+
+
+@blueprint.function_name("bulk")
+@blueprint.route(route="bulk", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.OPERATE)
+async def bulk(call: Call) -> Answer:
+    """Take in up to a hundred actions; nothing is asked of Partner Center before the answer."""
+    body, request_hash = call.body(BulkBody)
+    wishes = wishes_of(body)
+    for wish in wishes:
+        call.caller.reach.require(wish.customer)
+    request = BulkRequest(
+        caller=call.caller.id,
+        idempotency_key=call.idempotency_key(),
+        target=call.target,
+        request_hash=request_hash,
+        wishes=wishes,
+    )
+    taken = await take_in(call.app, request)
+    where = {"Operation-Location": f"/api/bulk/{taken.bulk.id}", **retry_after(_LOOK_AGAIN)}
+    return Answer(_shown(taken), 202, where)
+
+
+@blueprint.function_name("get_bulk")
+@blueprint.route(route="bulk/{bulk}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.READ)
+async def get_bulk(call: Call) -> Answer:
+    """How far a bulk has come: counts, and the outcome of each item."""
+    found = await _find(call)
+    headers = {} if found.bulk.finished_at else retry_after(_LOOK_AGAIN)
+    return Answer(_shown(found), headers=headers)
+
+
+@blueprint.function_name("list_bulk_items")
+@blueprint.route(route="bulk/{bulk}/items", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@endpoint(Role.READ)
+async def list_bulk_items(call: Call) -> Answer:
+    """The items by pages, each with its operation as it is at this moment."""
+    found = await _find(call)
+    size, mark = call.page(int)
+    first = max(int(mark), 0) if mark else 0
+    items = found.items[first : first + size]
+    operations = await operations_of(call.app, items)
+    following = str(first + size) if first + size < len(found.items) else None
+    return call.listing([_item(item, operations.get(item.operation)) for item in items], following)
+
+
+async def _find(call: Call) -> Progress:
+    """The bulk that a route names. Raises BadRequest with status 404 where there is none, Forbidden where one of its
+    customers is beyond the caller's reach.
+    """
+    identity = call.text("bulk").lower()
+    found = await progress(call.app, identity) if GUID.fullmatch(identity) else None
+    if found is None:
+        raise BadRequest("bulk_not_found", f"There is no bulk {identity[:64]}.", status=404)
+    for item in found.items:
+        call.caller.reach.require(item.wish.customer)
+    return found
+
+
+def _shown(found: Progress) -> dict[str, Any]:
+    return {
+        **_bulk(found.bulk),
+        "counts": {to_camel(status.value): number for status, number in counts(found.items).items()},
+        "items": [_item(item) for item in found.items],
+        "links": {"self": f"/api/bulk/{found.bulk.id}", "items": f"/api/bulk/{found.bulk.id}/items"},
+    }
+
+
+def _bulk(item: Bulk) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": item.id,
+        "status": "finished" if item.finished_at else "running",
+        "requestedAt": show.moment(item.requested_at),
+        "requestedBy": item.requested_by,
+        "finishedAt": show.moment(item.finished_at),
+    }
+    if item.paused_until is not None:
+        shown |= {"pausedUntil": show.moment(item.paused_until), "pausedBecause": item.paused_because}
+    return shown
+
+
+def _item(item: Item, operation: Operation | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "position": item.position,
+        "customerId": item.wish.customer,
+        "subscriptionId": item.wish.subscription,
+        "action": show.action_name(item.wish.action),
+        "status": item.status.value,
+        "operation": item.operation or None,
+    }
+    if item.code:
+        shown |= {"code": item.code, "detail": item.sentence}
+    if item.status_code is not None:
+        shown["problemStatus"] = item.status_code
+    if item.not_before is not None:
+        shown["retryAt"] = show.moment(item.not_before)
+    if operation is not None:
+        shown |= {"operationStatus": operation.status, "atRest": operation.at_rest}
+    return shown

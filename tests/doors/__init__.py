@@ -1,0 +1,1 @@
+"""What the HTTP functions make of a request, without a host."""

@@ -1,0 +1,1 @@
+"""Signing in to Partner Center: the real MSAL and SDKs against the simulators over TLS, nothing patched."""
