@@ -9,9 +9,11 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
+from shared import telemetry
 from shared.access import Access, Reach
 from shared.domain.errors import CspError
 from shared.identity import Forbidden, Identity, Role, Unauthenticated, Verifier
+from shared.metrics import REFUSED
 from shared.rate_limit import RateLimit, TooManyRequests
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,16 @@ class Gate:
         """Count a refusal and log it."""
         reason = _reason(refusal)
         self.refusals[reason] += 1
-        log.warning("refused reason=%s function=%s caller=%s total=%d", reason, door, caller, self.refusals[reason])
+        telemetry.measure(REFUSED, 1, {"reason": reason})
+        telemetry.tell(
+            log,
+            "refused",
+            level=logging.WARNING,
+            reason=reason,
+            function=door,
+            caller=caller,
+            total=self.refusals[reason],
+        )
 
 
 def _reason(refusal: CspError) -> str:

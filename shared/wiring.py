@@ -7,20 +7,24 @@ invocation needs them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from shared import telemetry
 from shared.access import Access
 from shared.gate import Gate
 from shared.identity import Verifier
 from shared.rate_limit import RateLimit
-from shared.settings import Settings, load
+from shared.settings import Destinations, Settings, load
 from shared.usecases.app import App, Times
 
+log = logging.getLogger(__name__)
 _built: Services | None = None
 _building = asyncio.Lock()
+_observed = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Services:
 
     app: App
     gate: Gate
+    queue_name: str
 
 
 async def services() -> Services:
@@ -38,6 +43,26 @@ async def services() -> Services:
         if _built is None:
             _built = build(load())
     return _built
+
+
+def observe() -> None:
+    """Send telemetry to where the settings say, if they do, from the first invocation on."""
+    global _observed  # noqa: PLW0603 - one per process, by design
+    if _observed:
+        return
+    _observed = True
+    where = Destinations()
+    secret = _reveal(where.applicationinsights_connection_string)
+    if not secret and not where.otel_exporter_otlp_endpoint:
+        return
+    from shared import recording
+
+    try:
+        found = [recording.application_insights(secret)] if secret else []
+        found += [recording.otlp()] if where.otel_exporter_otlp_endpoint else []
+        telemetry.use(recording.Recording(found))
+    except Exception as error:  # noqa: BLE001 - the work goes on without telemetry, whatever is wrong with it
+        telemetry.tell(log, "telemetry_is_off", level=logging.ERROR, error=error)
 
 
 def build(settings: Settings) -> Services:
@@ -68,7 +93,7 @@ def build(settings: Settings) -> Services:
         ca_file=settings.entra_ca_file,
     )
     partner_center = PartnerCenter(
-        Transport(settings.partner_center_url, now=now),
+        Transport(settings.partner_center_url, now=now, vendor="partner_center"),
         tokens,
         now=now,
         timeout=settings.partner_center_timeout_seconds,
@@ -84,7 +109,7 @@ def build(settings: Settings) -> Services:
         transitions=Transitions(partner_center.session),
         migrations=Migrations(partner_center.session),
         autotask=Autotask(
-            Transport(settings.autotask_url, now=now),
+            Transport(settings.autotask_url, now=now, vendor="autotask"),
             user=settings.autotask_user,
             secret=settings.autotask_secret.get_secret_value(),
             integration_code=settings.autotask_integration_code.get_secret_value(),
@@ -105,14 +130,14 @@ def build(settings: Settings) -> Services:
     )
     gate = Gate(
         Verifier(
-            Transport(settings.entra_authority, now=now, ca_file=settings.entra_ca_file),
+            Transport(settings.entra_authority, now=now, ca_file=settings.entra_ca_file, vendor="entra"),
             tenant=settings.api_tenant,
             audience=settings.api_audience,
         ),
         RateLimit(per_minute=settings.caller_requests_per_minute, burst=settings.caller_burst),
         Access(Grants(store), default=settings.access_default, remember_seconds=settings.access_remember_seconds),
     )
-    return Services(app, gate)
+    return Services(app, gate, settings.autotask_queue)
 
 
 def times(settings: Settings) -> Times:

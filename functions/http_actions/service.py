@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-from typing import Any
-
 import azure.functions as func
 
 from functions.http_actions.endpoint import Answer, Call, endpoint, respond
-from shared.domain.errors import CspError
 from shared.identity import Role
+from shared.usecases.readiness import readiness
 
 blueprint = func.Blueprint()
-
-_SECONDS = 10
 
 
 @blueprint.function_name("live")
@@ -29,24 +23,10 @@ async def live(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 @endpoint(Role.READ)
 async def ready(call: Call) -> Answer:
     """Each dependency with its state; 503 where one does not answer."""
-    app = call.app
-    checks = {
-        "tableStorage": app.ledger.head("ready", "ready"),
-        "partnerCenter": anext(app.partner_center.customers(), []),
-        "autotask": app.autotask.threshold(),
-        "serviceBus": app.queue.dead_letters(1),
+    found = await readiness(call.app)
+    states = {
+        name: {"healthy": state.healthy} | ({"reason": state.reason} if state.reason else {})
+        for name, state in found.states.items()
     }
-    states = dict(zip(checks, await asyncio.gather(*(_check(check) for check in checks.values())), strict=True))
-    healthy = all(state["healthy"] for state in states.values())
-    return Answer({"status": "ready" if healthy else "not_ready", "dependencies": states}, 200 if healthy else 503)
-
-
-async def _check(check: Awaitable[Any]) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(_SECONDS):
-            await check
-    except TimeoutError:
-        return {"healthy": False, "reason": f"no answer within {_SECONDS} seconds"}
-    except CspError as error:
-        return {"healthy": False, "reason": str(error)}
-    return {"healthy": True}
+    word = "ready" if found.healthy else "not_ready"
+    return Answer({"status": word, "dependencies": states}, 200 if found.healthy else 503)

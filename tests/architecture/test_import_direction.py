@@ -41,7 +41,9 @@ LAYERS = (
             "shared.ports",
             "shared.usecases",
             "shared.messaging.envelope",
+            "shared.metrics",
             "shared.partner_center.wire",
+            "shared.telemetry",
             *(f"shared.storage.{name}" for name in REPOSITORIES),
         ),
     ),
@@ -56,6 +58,8 @@ DOORS = (
     Door("functions", ("functions/", "function_app.py", "tests/")),
     Door("httpx", ("shared/transport.py", "local/", "tests/")),
     Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
+    Door("azure.monitor", ("shared/recording.py", "tests/")),
+    Door("opentelemetry", ("shared/recording.py", "shared/log_export.py", "tests/")),
     Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
 )
 
@@ -122,6 +126,8 @@ def test_every_import_points_inward() -> None:
         ("shared/autotask/client.py", "import httpx"),
         ("shared/wiring.py", "from azure.data.tables.aio import TableServiceClient"),
         ("shared/storage/ledger.py", "import azure.servicebus"),
+        ("shared/usecases/act.py", "from shared.recording import Recording"),
+        ("shared/telemetry.py", "from opentelemetry import trace"),
         ("shared/wiring.py", "from local.stack import Stack"),
         ("shared/wiring.py", "import functions.http_actions"),
         ("function_app.py", "from tests import conftest"),

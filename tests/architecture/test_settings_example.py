@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from local.settings import Addresses, host_settings, overrides_of
-from shared.settings import Settings, load
+from shared.settings import Destinations, Settings, load
 from tests.infra.reader import INFRA, Parameter, read
 
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESSES = Addresses("http://pc", "http://at", "https://entra", Path("ca.pem"), "Endpoint=sb://bus/", "AccountName=a")
+ADDRESSES = Addresses(
+    "http://pc", "http://at", "https://entra", Path("ca.pem"), "Endpoint=sb://bus/", "AccountName=a", "http://t"
+)
 # Read by the host, by the triggers' bindings or by the SDKs, not by the app's code
-OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE"}
+OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE", "METRICS_SCHEDULE"}
 ONLY_IN_THE_CLOUD = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -27,6 +29,7 @@ ONLY_IN_THE_CLOUD = {
     "ServiceBus__clientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "PYTHON_ENABLE_OPENTELEMETRY",
     "AZURE_CLIENT_ID",
     "TABLES_ENDPOINT",
 }
@@ -36,6 +39,10 @@ ONLY_LOCAL = {
     "TABLES_CONNECTION_STRING",
     "ServiceBus",
     "ENTRA_CA_FILE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BLRP_SCHEDULE_DELAY",
+    "OTEL_METRIC_EXPORT_INTERVAL",
 }
 
 
@@ -71,7 +78,7 @@ def in_the_cloud() -> dict[str, str]:
 
 def fields() -> dict[str, object]:
     """Every setting that the app's code reads, with its default."""
-    found = Settings.model_fields.items()
+    found = (Settings.model_fields | Destinations.model_fields).items()
     return {str(field.validation_alias or name.upper()): field.default for name, field in found}
 
 
