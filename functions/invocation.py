@@ -13,9 +13,12 @@ from shared.wiring import observe, services
 
 @asynccontextmanager
 async def timer(name: str) -> AsyncIterator[App]:
-    """One run of a timer function; raising Misconfigured where the settings are wrong."""
+    """One run of a timer function; raising Misconfigured where the settings are wrong.
+
+    What it does to find work makes no spans; what it does for an operation does, in the operation's trace.
+    """
     observe()
-    with telemetry.entry(name, telemetry.Kind.INTERNAL, {"faas.trigger": "timer"}):
+    with telemetry.entry(name, telemetry.Kind.INTERNAL, {"faas.trigger": "timer"}), telemetry.quietly():
         yield (await services()).app
 
 

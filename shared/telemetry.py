@@ -28,6 +28,7 @@ Attribute = str | int | float | bool
 Attributes = Mapping[str, Attribute]
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 _ANSWERS = (Conflict, NotFound, Refused)  # what a caller is told; nothing failed on our side
 
 
@@ -85,6 +86,10 @@ def span(
     trace, the two are linked. `apart` begins a trace of its own, linked to the one around (docs/adr/0032).
     """
     here = _recorder.current()
+    if _quiet.get() and not within and not apart:
+        yield _Carried(here)
+        return
+    loud = _quiet.set(False)
     parent = here
     if apart:
         parent = ""
@@ -100,6 +105,18 @@ def span(
             else:
                 opened.fail(type(error).__name__)
             raise
+        finally:
+            _quiet.reset(loud)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No spans of what a run does a thousand times; it is still counted, and what belongs to an operation is told."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
 
 
 def entry(

@@ -1,7 +1,7 @@
 """Builds the application from its settings, once, on first use: the same for the cloud and a laptop.
 
-Importing this module reads no setting and opens no connection (invariant 10); the adapters are imported when the first
-invocation needs them.
+Importing this module reads no setting and opens no connection (invariant 10); settings and adapters are imported when
+the first invocation needs them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import logging
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from shared import telemetry
 from shared.access import Access
 from shared.gate import Gate
-from shared.identity import Verifier
 from shared.rate_limit import RateLimit
-from shared.settings import Destinations, Settings, load
 from shared.usecases.app import App, Times
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 _built: Services | None = None
@@ -41,6 +43,8 @@ async def services() -> Services:
     global _built  # noqa: PLW0603 - one per process, by design: clients hold connections
     async with _building:
         if _built is None:
+            from shared.settings import load
+
             _built = build(load())
     return _built
 
@@ -51,6 +55,8 @@ def observe() -> None:
     if _observed:
         return
     _observed = True
+    from shared.settings import Destinations
+
     where = Destinations()
     secret = _reveal(where.applicationinsights_connection_string)
     if not secret and not where.otel_exporter_otlp_endpoint:
@@ -81,6 +87,7 @@ def build(settings: Settings) -> Services:
     from shared.storage.mappings import Mappings
     from shared.storage.read_models import ReadModels
     from shared.transport import Transport
+    from shared.verifier import Verifier
 
     store = AzureTables(connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint)
     tokens = AppToken(

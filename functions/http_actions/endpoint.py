@@ -43,13 +43,13 @@ _CONTINUATION = ("PartitionKey", "RowKey")
 class Body(BaseModel):
     """Base of request bodies: strict types, camelCase names, and an unknown field is an error."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, defer_build=True)
 
 
 class Query(BaseModel):
     """Base of the query parameters of a route that has many: camelCase names, and an unknown one is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True)
 
 
 B = TypeVar("B", bound=Body)
