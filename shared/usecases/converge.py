@@ -131,13 +131,13 @@ def _posted(rows: Sequence[UnitsRow]) -> tuple[tuple[date, date], ...]:
 
 async def _one(app: App, held: Held, work: Work) -> Posted | None:
     """Decide about one line and send its adjustments; None where the line is at an end for now."""
+    await catch_up(app, work)  # reading Autotask may have taken long
     with work.span("converge line"):
         return await _decide(app, held, work)
 
 
 async def _decide(app: App, held: Held, work: Work) -> Posted | None:
     try:
-        await catch_up(app, work)  # reading Autotask may have taken long
         line = await _settle_intent(app, work)
         if line is None:
             return None

@@ -80,7 +80,7 @@ class Work:
     def span(self, name: str) -> AbstractContextManager[telemetry.Span]:
         """A hop of this line's work, in the trace of the newest operation that it serves (docs/adr/0032)."""
         pushable = [stored for stored in self.operations if stored.value.leg(self.key.line).status in PUSHABLE]
-        newest = (pushable or self.operations)[-1].value
+        newest = max(pushable or self.operations, key=lambda stored: stored.value.address.sequence).value
         about = {**telemetry.about(newest), "csp.line.id": self.key.line, "csp.line.operations": len(self.operations)}
         return telemetry.span(name, about, within=newest.traceparent)
 
