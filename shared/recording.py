@@ -98,6 +98,7 @@ class Recording:
             self._logs.add_log_record_processor(BatchLogRecordProcessor(to.logs))
         self._tracer = self._spans.get_tracer(SCOPE)
         self._measures = {metric: _instrument(metric, self._metrics.get_meter(SCOPE)) for metric in METRICS}
+        self._closed = False
         self._handler = attach(LogExport(self._logs.get_logger(SCOPE)))
 
     def current(self) -> str:
@@ -127,7 +128,10 @@ class Recording:
         self._measures[metric](value, attributes)
 
     def close(self) -> None:
-        """Send what is left and end."""
+        """Send what is left and end; may be called again."""
+        if self._closed:
+            return
+        self._closed = True
         self._handler.detach()
         for provider in (self._spans, self._metrics, self._logs):
             provider.shutdown()

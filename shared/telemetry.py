@@ -124,11 +124,11 @@ def entry(
 ) -> AbstractContextManager[Span]:
     """The first span of an invocation.
 
-    Where the platform has opened one of its own, that one is the server's or the consumer's, and this one is inside it;
-    otherwise it goes on with `within`, the traceparent that the request or message brought.
+    Where the platform has opened one of its own, that one is the server's or the consumer's, in the trace that it has
+    chosen, and this one is inside it; otherwise it goes on with `within`, what the request or message brought.
     """
     if _recorder.current():
-        return span(name, attributes, within=within)
+        return span(name, attributes)
     return span(name, attributes, kind=kind, within=within if _TRACEPARENT.fullmatch(within) else "")
 
 

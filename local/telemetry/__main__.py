@@ -76,8 +76,8 @@ def _intake(path: str, read: Callable[[Any], Items], keep: Callable[[Items], Non
             if request.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             keep(read(json.loads(body)))
-        except (ValueError, OSError, otlp.UnreadableError) as error:
-            return JSONResponse({"message": str(error)}, 400)
+        except (OSError, *otlp.UNREADABLE) as error:
+            return JSONResponse({"message": f"not OTLP in its JSON encoding: {type(error).__name__} {error}"}, 400)
         return JSONResponse({})
 
     return Route(path, endpoint, methods=["POST"])

@@ -1,6 +1,7 @@
 """Reads OTLP's JSON encoding (opentelemetry-proto, "OTLP/HTTP JSON") into plain dictionaries.
 
-Attributes become an object, times ISO 8601 in UTC; ids stay the hexadecimal text that they are in this encoding.
+Attributes become an object, times ISO 8601 in UTC; ids stay the hexadecimal text that they are in this encoding. What
+is not in the encoding raises one of `UNREADABLE`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ _KINDS = {0: "unspecified", 1: "internal", 2: "server", 3: "client", 4: "produce
 _STATUSES = {0: "unset", 1: "ok", 2: "error"}
 
 
-class UnreadableError(Exception):
-    """The body is not what the encoding says."""
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def spans(document: Any) -> list[dict[str, Any]]:
-    """The spans of an ExportTraceServiceRequest. Raises UnreadableError."""
+    """The spans of an ExportTraceServiceRequest."""
     return [_span(item, resource) for item, resource in _each(document, "resourceSpans", "scopeSpans", "spans")]
 
 
 def logs(document: Any) -> list[dict[str, Any]]:
-    """The records of an ExportLogsServiceRequest. Raises UnreadableError."""
+    """The records of an ExportLogsServiceRequest."""
     found = _each(document, "resourceLogs", "scopeLogs", "logRecords")
     return [
         {
@@ -40,7 +40,7 @@ def logs(document: Any) -> list[dict[str, Any]]:
 
 
 def points(document: Any) -> list[dict[str, Any]]:
-    """The data points of an ExportMetricsServiceRequest, each with its metric's name. Raises UnreadableError."""
+    """The data points of an ExportMetricsServiceRequest, each with its metric's name."""
     return [
         {
             "name": metric.get("name", ""),
@@ -58,14 +58,11 @@ def points(document: Any) -> list[dict[str, Any]]:
 
 
 def _each(document: Any, outer: str, middle: str, inner: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    try:
-        for part in document.get(outer, ()):
-            resource = _attributes(part.get("resource", {}))
-            for scope in part.get(middle, ()):
-                for item in scope.get(inner, ()):
-                    yield item, resource
-    except (AttributeError, TypeError, KeyError, ValueError) as error:
-        raise UnreadableError(f"not an export of OTLP as JSON: {type(error).__name__}") from error
+    for part in document.get(outer, ()):
+        resource = _attributes(part.get("resource", {}))
+        for scope in part.get(middle, ()):
+            for item in scope.get(inner, ()):
+                yield item, resource
 
 
 def _span(item: dict[str, Any], resource: dict[str, Any]) -> dict[str, Any]:
