@@ -6,6 +6,7 @@ Reads are bounded (docs/adr/0034): alarms are the index of open operations, the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from shared.domain.operation import Address, Operation
 from shared.storage import keys
 from shared.usecases.app import App
 from shared.usecases.readiness import readiness
+from shared.usecases.sync import SYNC
 
 _EVER = datetime(9999, 1, 1, tzinfo=UTC)
 _ALARMS = 2_500  # per shard
@@ -43,20 +45,22 @@ class Measured:
 
     ready: dict[str, bool]
     backlog: Backlog | None
+    sync_age: timedelta | None  # None too before the first complete sync
     autotask_used: float | None  # part of the tenant's requests in the running hour
 
 
 async def measure(app: App) -> Measured:
     """Read everything once. Raises nothing where a dependency is away; that is part of the measurement."""
     ready = await readiness(app)
-    try:
-        backlog: Backlog | None = await _backlog(app)
-    except RetryLater:
-        backlog = None
+    backlog, synced = None, None
+    with contextlib.suppress(RetryLater):
+        backlog = await _backlog(app)
+        synced = await app.coordination.completed(SYNC)
     threshold = ready.threshold
     return Measured(
         ready={name: state.healthy for name, state in ready.states.items()},
         backlog=backlog,
+        sync_age=max(app.now() - synced, timedelta()) if synced else None,
         autotask_used=threshold.used / threshold.limit if threshold and threshold.limit else None,
     )
 
@@ -70,6 +74,8 @@ def record(found: Measured) -> None:
             telemetry.measure(metrics.OPEN_OPERATIONS, count, {"status": status})
         telemetry.measure(metrics.OLDEST_OPEN_AGE, found.backlog.oldest.total_seconds())
         telemetry.measure(metrics.DEAD_LETTERS, found.backlog.dead)
+    if found.sync_age is not None:
+        telemetry.measure(metrics.SYNC_AGE, found.sync_age.total_seconds())
     if found.autotask_used is not None:
         telemetry.measure(metrics.AUTOTASK_BUDGET_USED, found.autotask_used)
 

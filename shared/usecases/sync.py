@@ -29,6 +29,8 @@ from shared.usecases.snapshots import content_hash, store_snapshot
 
 log = logging.getLogger(__name__)
 
+SYNC = "sync"  # a sync of all customers in which nothing was left out
+
 _CUSTOMERS_AT_ONCE = 5  # Partner Center asks for low parallelism (partner-center reference 4.5)
 
 
@@ -216,4 +218,6 @@ async def sync_all(app: App) -> SyncRun:
 
     async for page in app.partner_center.customers():
         await asyncio.gather(*(one(item) for item in page))
+    if not run.failed:
+        await app.coordination.complete(SYNC, app.now())
     return run

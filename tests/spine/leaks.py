@@ -35,7 +35,7 @@ def evidence(world: World) -> Evidence:
             found[place] = "\n".join(
                 f"{message.body.decode('utf-8', 'replace')} {message.properties}" for message in messages
             )
-    with Observer(world) as observer:
+    with Observer(world.stack) as observer:
         found["spans"] = json.dumps(observer.spans())
         found["log records"] = json.dumps(observer.records())
         found["metrics"] = json.dumps(observer.points())

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from tests.spine.world import World, eventually
+from local.stack import Stack
+from tests.spine.world import eventually
 
 METRICS_FUNCTION = "timer_metrics"
 
@@ -49,8 +50,8 @@ class Trace:
 class Observer:
     """Reads the receiver of a stack."""
 
-    def __init__(self, world: World) -> None:
-        self._ready = world.stack.ready
+    def __init__(self, stack: Stack) -> None:
+        self._ready = stack.ready
         self._client = httpx.Client(base_url=self._ready["telemetry"], trust_env=False, timeout=30)
 
     def __enter__(self) -> Observer:

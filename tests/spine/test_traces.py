@@ -41,7 +41,7 @@ WAY_TO_AUTOTASK = [
 
 @pytest.fixture
 def observer(world: World) -> Iterator[Observer]:
-    with Observer(world) as observer:
+    with Observer(world.stack) as observer:
         yield observer
 
 
