@@ -226,7 +226,7 @@ class Carrier:
         attributes: Attributes,  # noqa: ARG002 - see Recorder
     ) -> Iterator[Span]:
         """See Recorder."""
-        carried = _Carried(f"00-{trace_of(parent) or os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
+        carried = _Carried(parent or f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
         token = self._around.set(carried.traceparent)
         try:
             yield carried

@@ -52,12 +52,13 @@ LAYERS = (
     Layer("infra/", ("infra", "shared.domain.errors", "shared.identity", "shared.transport", "azure.identity")),
 )
 DOORS = (
-    Door("local", ("local/", "tests/")),
+    Door("local", ("local/", "tests/", "bench/")),
+    Door("bench", ("bench/", "tests/")),
     Door("tests", ("tests/",)),
     Door("infra", ("infra/", "tests/")),
     Door("functions", ("functions/", "function_app.py", "tests/")),
-    Door("httpx", ("shared/transport.py", "local/", "tests/")),
-    Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
+    Door("httpx", ("shared/transport.py", "local/", "tests/", "bench/")),
+    Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/", "bench/")),
     Door("azure.monitor", ("shared/recording.py", "tests/")),
     Door("opentelemetry", ("shared/recording.py", "shared/log_export.py", "tests/")),
     Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
@@ -66,7 +67,7 @@ DOORS = (
 
 def sources() -> list[str]:
     found = [REPOSITORY / "function_app.py"]
-    for folder in ("functions", "shared", "infra", "local", "tests"):
+    for folder in ("functions", "shared", "infra", "local", "tests", "bench"):
         found += [path for path in (REPOSITORY / folder).rglob("*.py") if "node_modules" not in path.parts]
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
 
