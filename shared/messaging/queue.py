@@ -59,7 +59,7 @@ class ServiceBusQueue:
                 body,
                 message_id=identifier,
                 content_type="application/cloudevents+json",
-                application_properties={"traceparent": span.traceparent},
+                application_properties={"traceparent": span.traceparent} if span.traceparent else None,
             )
             await self._send(message)
 

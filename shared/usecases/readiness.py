@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.contract import Threshold
-from shared.domain.errors import CspError, Misconfigured, RetryLater
+from shared.domain.errors import CspError, Misconfigured, RetryLater, VendorError
 from shared.usecases.app import App
 
 _SECONDS = 10
@@ -70,6 +70,8 @@ async def _threshold(app: App) -> Threshold:
         raise RetryLater(f"calls are stopped until {stop[0]:%Y-%m-%d %H:%M:%S} UTC: {stop[1]}")
     try:
         return await app.autotask.threshold()
+    except VendorError:
+        raise  # what is wrong with this one question does not keep the push from its own
     except Misconfigured as error:
         await app.coordination.stop("autotask", app.now() + app.times.misconfigured, error.reason)
         raise

@@ -87,6 +87,16 @@ def test_credentials_that_are_refused_are_not_tried_again_by_the_gauges(world: W
         _forget_stops(world)
 
 
+def test_a_question_that_autotask_does_not_answer_keeps_no_push_from_its_work(world: World, observer: Observer) -> None:
+    subject = world.outside_window()
+    fault(world.autotask, {"path": "ThresholdInformation", "fault": "403", "body": {"errors": ["no"]}, "times": 0})
+    ill = observer.measured()
+
+    world.wait_for_rest(world.done(subject, "change-quantity", quantity=subject.quantity + 1))
+
+    assert [point["value"] for point in ill["csp.ready"] if point["attributes"]["dependency"] == "autotask"] == [0]
+
+
 def _forget_stops(world: World) -> None:
     with TableServiceClient.from_connection_string(world.stack.ready["tables"]) as tables:
         tables.get_table_client("coordination").delete_entity("stop", "autotask")
