@@ -52,9 +52,10 @@ class Measured:
 async def measure(app: App) -> Measured:
     """Read everything once. Raises nothing where a dependency is away; that is part of the measurement."""
     ready = await readiness(app)
-    backlog, synced = None, None
+    backlog: Backlog | None = None
+    synced: datetime | None = None
     with contextlib.suppress(RetryLater):
-        backlog = await _backlog(app)
+        backlog = await backlog_of(app)
         synced = await app.coordination.completed(SYNC)
     threshold = ready.threshold
     return Measured(
@@ -80,7 +81,8 @@ def record(found: Measured) -> None:
         telemetry.measure(metrics.AUTOTASK_BUDGET_USED, found.autotask_used)
 
 
-async def _backlog(app: App) -> Backlog:
+async def backlog_of(app: App, *, most: int = _OPERATIONS) -> Backlog:
+    """What is open and dead; at most so many operations are read, the others are counted. Raises RetryLater."""
     addresses = await _with_alarms(app)
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -89,12 +91,12 @@ async def _backlog(app: App) -> Backlog:
             stored = await app.ledger.operation(address)
             return stored.value if stored is not None and not stored.value.at_rest else None
 
-    found = await asyncio.gather(*(read(address) for address in addresses[:_OPERATIONS]))
+    found = await asyncio.gather(*(read(address) for address in addresses[:most]))
     opened = [operation for operation in found if operation is not None]
     counts = Counter(dict.fromkeys(OPEN, 0))
     counts.update(operation.status for operation in opened)
-    if len(addresses) > _OPERATIONS:
-        counts[NOT_READ] = len(addresses) - _OPERATIONS
+    if len(addresses) > most:
+        counts[NOT_READ] = len(addresses) - most
     now = app.now()
     oldest = max((now - operation.requested_at for operation in opened), default=timedelta())
     return Backlog(dict(counts), max(oldest, timedelta()), await _dead(app))

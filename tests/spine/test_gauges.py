@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 from azure.data.tables import TableServiceClient
 
 from shared.metrics import METRICS, SYNC_AGE
+from shared.settings import load
+from shared.storage.alarms import Alarms
+from shared.storage.azure_tables import AzureTables
+from shared.storage.ledger import Ledger
+from shared.storage.read_models import ReadModels
+from shared.usecases.measuring import NOT_READ, Backlog, backlog_of
+from shared.wiring import build
 from tests.spine.observer import Observer, Point, number
 from tests.spine.test_dead_letters import decide, refused_by_autotask
 from tests.spine.world import World, eventually, fault
@@ -54,6 +63,32 @@ def test_an_open_operation_is_counted_by_its_status_with_its_age(world: World, o
     world.calm()
     world.wait_for_rest(operation)
     assert value(observer.measured(), "csp.operations.open", status="waiting") == before
+
+
+def test_more_open_operations_than_are_read_are_counted_and_not_guessed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subjects = [world.outside_window() for _ in range(3)]
+    fault(world.autotask, {"path": ".*", "fault": "503", "times": 0})
+    operations = [world.done(one, "change-quantity", quantity=one.quantity + 1) for one in subjects]
+    for operation in operations:
+        eventually(lambda: world.operation(operation)["status"], lambda status: status == "waiting")  # noqa: B023 - asked at once
+    for name, setting in world.stack.ready["settings"].items():
+        monkeypatch.setenv(name, setting)
+
+    async def look() -> tuple[Backlog, Backlog]:
+        store = AzureTables(connection_string=world.stack.ready["tables"])
+        app = replace(build(load()).app, ledger=Ledger(store), alarms=Alarms(store), views=ReadModels(store))
+        found = await backlog_of(app), await backlog_of(app, most=2)
+        await store.close()
+        return found
+
+    whole, bounded = asyncio.run(look())
+
+    assert sum(whole.open.values()) >= 3
+    assert NOT_READ not in whole.open
+    assert bounded.open[NOT_READ] >= 1
+    assert sum(bounded.open.values()) - bounded.open[NOT_READ] <= 2
 
 
 def test_each_dependency_is_ready_or_not_by_name(world: World, observer: Observer) -> None:
