@@ -19,7 +19,7 @@ from functions.http_actions import (
     upgrades,
 )
 from functions.queue_autotask import push
-from functions.timer_sync import full, sweep, wake
+from functions.timer_sync import full, measure, sweep, wake
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -39,6 +39,7 @@ for part in (
     full,
     wake,
     sweep,
+    measure,
     push,
 ):
     app.register_functions(part.blueprint)

@@ -130,6 +130,7 @@ def _introduce(stack: Stack, seconds: float) -> None:
         f"  Partner Center  {ready['partnerCenter']}   control: /_control/...\n"
         f"  Autotask        {ready['autotask']}   control: /_control/...\n"
         f"  Entra           {ready['entra']}   CA: {ready['caFile']}\n"
+        f"  Telemetry       {ready['telemetry']}   control: /_control/...\n"
         f"  Service Bus     {ready['serviceBus']}\n"
         f"  Tables          {tables}\n"
         f"  Logs            {ready['logs']}\n\n"

@@ -18,11 +18,12 @@ from local.processes import ProcessSpec
 from local.settings import Addresses, clean_environment, host_settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SERVICE_BUS, ENTRA, PARTNER_CENTER, AUTOTASK, STORAGE, HOST = (
+SERVICE_BUS, ENTRA, PARTNER_CENTER, AUTOTASK, TELEMETRY, STORAGE, HOST = (
     "servicebus",
     "entra",
     "partner-center",
     "autotask",
+    "telemetry",
     "azurite",
     "host",
 )
@@ -67,6 +68,7 @@ class Plan:
         self._data = data
         self._logs = logs
         self._bus, self._entra, self._partner_center, self._autotask, blob, queue, table, port = free_ports(8)
+        (self._telemetry,) = free_ports(1)
         self.hosts = {HOST: require_free(options.port) if options.port else port}
         self._storage = storage.Ports(blob, queue, table)
         self.ca_file = data / "entra" / "ca.pem"
@@ -78,6 +80,7 @@ class Plan:
             refresh_token_file=data / "entra" / "refresh-token.json",
             service_bus=servicebus.connection_string(self._bus),
             storage=storage.connection_string(self._storage),
+            telemetry=f"http://{LOOPBACK}:{self._telemetry}",
         )
         self.settings = host_settings(self.addresses, options.settings)
 
@@ -103,7 +106,7 @@ class Plan:
             log=self._logs / f"{name}.log",
             is_ready=readiness.answers(port, "/admin/host/status"),
             # Its triggers connect at once, and a connection refused at start looks like an incident in the log
-            after=frozenset({SERVICE_BUS, ENTRA, STORAGE}),
+            after=frozenset({SERVICE_BUS, ENTRA, STORAGE, TELEMETRY}),
         )
 
     def _simulators(self) -> list[ProcessSpec]:
@@ -125,6 +128,7 @@ class Plan:
                 ("--port", str(self._bus), *CLOUD_QUEUE.arguments),
                 readiness.accepts(self._bus),
             ),
+            self._simulator(TELEMETRY, ("--port", str(self._telemetry)), readiness.answers(self._telemetry, health)),
             self._simulator(
                 AUTOTASK, ("--port", str(self._autotask), *seed), readiness.answers(self._autotask, health)
             ),

@@ -30,6 +30,10 @@ _TIMES = {
     "WAKE_SCHEDULE": "* * * * * *",
     "SYNC_SCHEDULE": "0 0 */4 * * *",
     "SWEEP_SCHEDULE": "0 0 * * * *",
+    "METRICS_SCHEDULE": "*/15 * * * * *",
+    "OTEL_BSP_SCHEDULE_DELAY": "500",
+    "OTEL_BLRP_SCHEDULE_DELAY": "500",
+    "OTEL_METRIC_EXPORT_INTERVAL": "2000",
     "PARTNER_TIME_ZONE": "UTC",
     "ACCEPT_SECONDS": "5",
     "SETTLE_SECONDS": "4",
@@ -80,6 +84,7 @@ _ADDRESSES = (
     "ENTRA_CA_FILE",
     "AUTOTASK_URL",
     "KEY_VAULT_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
 # A process of the stack inherits these and nothing else: a CA bundle, proxy or credential of the caller's
 # environment would change what it talks to
@@ -97,6 +102,7 @@ class Addresses:
     refresh_token_file: Path
     service_bus: str
     storage: str
+    telemetry: str
 
 
 def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -110,6 +116,7 @@ def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[st
         "ENTRA_AUTHORITY": addresses.entra,
         "ENTRA_CA_FILE": str(addresses.ca_file),
         "AUTOTASK_URL": addresses.autotask,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.telemetry,
     }
     return {**_FIXED, **_TIMES, **where, **overrides}
 

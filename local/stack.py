@@ -194,6 +194,7 @@ class Stack:
             "partnerCenter": where.partner_center,
             "autotask": where.autotask,
             "entra": where.entra,
+            "telemetry": where.telemetry,
             "serviceBus": where.service_bus,
             "tables": where.storage,
             "queue": QUEUE,

@@ -23,6 +23,7 @@ INSIDE_WINDOW = "7c1e2a34-90ab-4cde-8f01-23456789ab01"
 OUTSIDE_WINDOW = "7c1e2a34-90ab-4cde-8f01-23456789ab02"
 CONTRACT = 29747643
 PATIENCE_SECONDS = 60
+TELEMETRY_SECONDS = 1.5  # until the hosts have sent what they did last
 
 
 class Lost(Exception):
@@ -84,6 +85,21 @@ class Guide:
             step = f"{event['from'] or '-'} -> {event['to']}"
             print(f"    ledger          {event['at'][11:23]} {event['event']}: {step}{why}")
 
+    def trace(self, identifier: str) -> None:
+        """Print the hops of an operation's trace, once its end has arrived at the receiver."""
+        trace = self.look(f"/operations/{identifier}")["traceId"]
+        address = f"{self.ready['telemetry']}/_control/traces/{trace}"
+        time.sleep(TELEMETRY_SECONDS)
+        spans = self.http.get(address).json()["spans"]
+        inside = {span["spanId"]: span["parentSpanId"] for span in spans}
+        print(f"    trace           {trace}, {len(spans)} hops")
+        for span in spans:
+            depth, parent = 0, span["parentSpanId"]
+            while parent in inside:
+                depth, parent = depth + 1, inside[parent]
+            name = span["name"].replace("{subscription}", "…").replace("{customer}", "…")
+            print(f"                    {'  ' * depth}{name}  {span['milliseconds']:.0f} ms")
+
     def partner_center(self, subscription: str) -> None:
         """Print the writes that Partner Center got for a subscription, and how it is now."""
         asked = self.control("partnerCenter", "GET", f"requests?method=PATCH&path={subscription}")
@@ -144,6 +160,7 @@ def _through(guide: Guide) -> None:
     guide.history(identifier)
     guide.partner_center(INSIDE_WINDOW)
     guide.autotask(8001)
+    guide.trace(identifier)
 
 
 def _outage(guide: Guide) -> None:

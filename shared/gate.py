@@ -8,13 +8,23 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from shared import telemetry
 from shared.access import Access, Reach
 from shared.domain.errors import CspError
-from shared.identity import Forbidden, Identity, Role, Unauthenticated, Verifier
+from shared.identity import Forbidden, Identity, Role, Unauthenticated
+from shared.metrics import REFUSED
 from shared.rate_limit import RateLimit, TooManyRequests
 
 log = logging.getLogger(__name__)
+
+
+class Identifies(Protocol):
+    """What makes an identity of an Authorization header; `shared.verifier` does."""
+
+    async def identify(self, authorization: str | None) -> Identity:
+        """The verified identity. Raises Unauthenticated, RetryLater."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class Caller:
 class Gate:
     """Admits callers. `refusals` counts those who were not, by reason, since this process began."""
 
-    verifier: Verifier
+    verifier: Identifies
     limit: RateLimit
     access: Access
     refusals: Counter[str] = field(default_factory=Counter)
@@ -63,7 +73,16 @@ class Gate:
         """Count a refusal and log it."""
         reason = _reason(refusal)
         self.refusals[reason] += 1
-        log.warning("refused reason=%s function=%s caller=%s total=%d", reason, door, caller, self.refusals[reason])
+        telemetry.measure(REFUSED, 1, {"reason": reason})
+        telemetry.tell(
+            log,
+            "refused",
+            level=logging.WARNING,
+            reason=reason,
+            function=door,
+            caller=caller,
+            total=self.refusals[reason],
+        )
 
 
 def _reason(refusal: CspError) -> str:

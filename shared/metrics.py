@@ -14,7 +14,7 @@ class Metric:
     """One instrument. `attributes` are what its values are told apart by."""
 
     name: str
-    kind: Literal["gauge", "counter"]
+    kind: Literal["gauge", "counter", "histogram"]
     unit: str
     meaning: str
     attributes: tuple[str, ...] = ()
@@ -25,9 +25,20 @@ OLDEST_OPEN_AGE = Metric("csp.operations.oldest_open.age", "gauge", "s", "age of
 DEAD_LETTERS = Metric("csp.dead_letters", "gauge", "1", "dead operations in the ledger")
 SYNC_AGE = Metric("csp.sync.age", "gauge", "s", "time since the last complete sync of all customers ended")
 READY = Metric("csp.ready", "gauge", "1", "1 where a dependency answers, 0 where it does not", ("dependency",))
-AUTOTASK_BUDGET_USED = Metric("csp.autotask.budget.used", "gauge", "1", "used part of our share of Autotask's requests")
+AUTOTASK_BUDGET_USED = Metric(
+    "csp.autotask.budget.used", "gauge", "1", "used part of the requests that Autotask allows the tenant in an hour"
+)
 VENDOR_REQUESTS = Metric("csp.vendor.requests", "counter", "1", "requests to a vendor", ("vendor", "status"))
 REFUSED = Metric("csp.requests.refused", "counter", "1", "calls that were not let in", ("reason",))
+PUSH_DURATION = Metric("csp.push.duration", "histogram", "s", "how long a push took that found the lease free")
+# The name and the attributes are those of OpenTelemetry's semantic conventions for HTTP
+HTTP_DURATION = Metric(
+    "http.server.request.duration",
+    "histogram",
+    "s",
+    "how long a request to the API took",
+    ("http.request.method", "http.route", "http.response.status_code"),
+)
 
 METRICS = (
     OPEN_OPERATIONS,
@@ -38,4 +49,6 @@ METRICS = (
     AUTOTASK_BUDGET_USED,
     VENDOR_REQUESTS,
     REFUSED,
+    PUSH_DURATION,
+    HTTP_DURATION,
 )

@@ -132,6 +132,15 @@ class Settings(SignInSettings):
 Kind = TypeVar("Kind", bound=SignInSettings)
 
 
+class Destinations(BaseSettings):
+    """Where telemetry goes; read apart, so that an app with wrong settings can still tell of it."""
+
+    model_config = SettingsConfigDict(extra="ignore", case_sensitive=False)
+
+    applicationinsights_connection_string: SecretStr | None = None
+    otel_exporter_otlp_endpoint: str | None = None
+
+
 def load() -> Settings:
     """Read the settings. Raises Misconfigured naming what is missing or wrong, never its value."""
     return read(Settings)

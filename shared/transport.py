@@ -21,7 +21,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from shared import telemetry
 from shared.domain.errors import Malformed, OutcomeUnknown, RetryLater
+from shared.metrics import VENDOR_REQUESTS
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +148,10 @@ class _Progress:
 
 
 class Transport:
-    """One connection pool to one vendor, opened on first use inside the running event loop."""
+    """One connection pool to one vendor, opened on first use inside the running event loop.
+
+    `vendor` is its name in traces and metrics.
+    """
 
     def __init__(
         self,
@@ -155,6 +160,7 @@ class Transport:
         now: Callable[[], datetime],
         client: httpx.AsyncClient | None = None,
         ca_file: str | None = None,
+        vendor: str = "vendor",
         connections: int = 20,
         connect_seconds: float = 5.0,
     ) -> None:
@@ -162,6 +168,7 @@ class Transport:
         self._now = now
         self._client = client
         self._ca_file = ca_file
+        self._vendor = vendor
         self._connections = connections
         self._connect_seconds = connect_seconds
 
@@ -188,7 +195,7 @@ class Transport:
         for attempt in range(1, attempts + 1):
             last = attempt == attempts
             try:
-                reply = await self._attempt(request, stop)
+                reply = await self._observed(request, stop, attempt)
             except (RetryLater, OutcomeUnknown) as error:
                 if last or not await self._pause(request, request.retries.backoff(attempt), stop):
                     raise
@@ -218,6 +225,33 @@ class Transport:
             return False
         await request.retries.sleep(seconds)
         return True
+
+    async def _observed(self, request: Request, stop: float, attempt: int) -> Reply:
+        """One attempt as a span and a count; neither sees the query, a header or a body."""
+        url = urlsplit(self._url(request.path))
+        attributes: dict[str, telemetry.Attribute] = {
+            "http.request.method": request.method,
+            "server.address": url.hostname or "",
+            "server.port": url.port or {"https": 443}.get(url.scheme, 80),
+            "url.full": f"{url.scheme}://{url.netloc}{url.path}",
+            "peer.service": self._vendor,
+        }
+        if attempt > 1:
+            attributes["http.request.resend_count"] = attempt - 1
+        status = "no_answer"
+        try:
+            with telemetry.span(f"{request.method} {self._vendor}", attributes, kind=telemetry.Kind.CLIENT) as span:
+                reply = await self._attempt(request, stop)
+                status = str(reply.status)
+                span.note({"http.response.status_code": reply.status})
+                if reply.status >= 400:
+                    span.fail(status)
+        except NotSent:
+            status = "not_sent"
+            raise
+        finally:
+            telemetry.measure(VENDOR_REQUESTS, 1, {"vendor": self._vendor, "status": status})
+        return reply
 
     async def _attempt(self, request: Request, stop: float) -> Reply:
         client = self._http()

@@ -1,26 +1,32 @@
 """Builds the application from its settings, once, on first use: the same for the cloud and a laptop.
 
-Importing this module reads no setting and opens no connection (invariant 10); the adapters are imported when the first
-invocation needs them.
+Importing this module reads no setting and opens no connection (invariant 10); settings and adapters are imported when
+the first invocation needs them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from shared import telemetry
 from shared.access import Access
 from shared.gate import Gate
-from shared.identity import Verifier
 from shared.rate_limit import RateLimit
-from shared.settings import Settings, load
 from shared.usecases.app import App, Times
 
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+log = logging.getLogger(__name__)
 _built: Services | None = None
 _building = asyncio.Lock()
+_observed = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class Services:
 
     app: App
     gate: Gate
+    queue_name: str
 
 
 async def services() -> Services:
@@ -36,8 +43,32 @@ async def services() -> Services:
     global _built  # noqa: PLW0603 - one per process, by design: clients hold connections
     async with _building:
         if _built is None:
+            from shared.settings import load
+
             _built = build(load())
     return _built
+
+
+def observe() -> None:
+    """Send telemetry to where the settings say, if they do, from the first invocation on."""
+    global _observed  # noqa: PLW0603 - one per process, by design
+    if _observed:
+        return
+    _observed = True
+    from shared.settings import Destinations
+
+    where = Destinations()
+    secret = _reveal(where.applicationinsights_connection_string)
+    if not secret and not where.otel_exporter_otlp_endpoint:
+        return
+    from shared import recording
+
+    try:
+        found = [recording.application_insights(secret)] if secret else []
+        found += [recording.otlp()] if where.otel_exporter_otlp_endpoint else []
+        telemetry.use(recording.Recording(found))
+    except Exception as error:  # noqa: BLE001 - the work goes on without telemetry, whatever is wrong with it
+        telemetry.tell(log, "telemetry_is_off", level=logging.ERROR, error=error)
 
 
 def build(settings: Settings) -> Services:
@@ -57,11 +88,12 @@ def build(settings: Settings) -> Services:
     from shared.storage.mappings import Mappings
     from shared.storage.read_models import ReadModels
     from shared.transport import Transport
+    from shared.verifier import Verifier
 
     store = AzureTables(connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint)
     coordination = Coordination(store)
     partner_center = PartnerCenter(
-        Transport(settings.partner_center_base, now=now),
+        Transport(settings.partner_center_base, now=now, vendor="partner_center"),
         tokens(settings, coordination, now),
         now=now,
         timeout=settings.partner_center_timeout_seconds,
@@ -78,7 +110,7 @@ def build(settings: Settings) -> Services:
         transitions=Transitions(partner_center.session),
         migrations=Migrations(partner_center.session),
         autotask=Autotask(
-            Transport(settings.autotask_url, now=now),
+            Transport(settings.autotask_url, now=now, vendor="autotask"),
             user=settings.autotask_user,
             secret=settings.autotask_secret.get_secret_value(),
             integration_code=settings.autotask_integration_code.get_secret_value(),
@@ -99,14 +131,14 @@ def build(settings: Settings) -> Services:
     )
     gate = Gate(
         Verifier(
-            Transport(settings.authority, now=now, ca_file=settings.entra_ca_file),
+            Transport(settings.authority, now=now, ca_file=settings.entra_ca_file, vendor="entra"),
             tenant=settings.api_tenant,
             audience=settings.api_audience,
         ),
         RateLimit(per_minute=settings.caller_requests_per_minute, burst=settings.caller_burst),
         Access(Grants(store), default=settings.access_default, remember_seconds=settings.access_remember_seconds),
     )
-    return Services(app, gate)
+    return Services(app, gate, settings.autotask_queue)
 
 
 def times(settings: Settings) -> Times:

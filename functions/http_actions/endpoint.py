@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,7 +21,9 @@ import azure.functions as func
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from functions.http_actions.measured import request_span
 from functions.http_actions.problems import MEDIA_TYPE, BadRequest, Problem, problem_of
+from shared import telemetry
 from shared.access import Access
 from shared.domain.errors import NotFound
 from shared.gate import Caller
@@ -38,19 +39,18 @@ DEFAULT_PAGE = 50
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTINUATION = ("PartitionKey", "RowKey")
-_TRACE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Body(BaseModel):
     """Base of request bodies: strict types, camelCase names, and an unknown field is an error."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, defer_build=True)
 
 
 class Query(BaseModel):
     """Base of the query parameters of a route that has many: camelCase names, and an unknown one is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True)
 
 
 B = TypeVar("B", bound=Body)
@@ -208,21 +208,10 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
 
     def wrap(handler: Handler) -> Function:
         async def function(req: func.HttpRequest) -> func.HttpResponse:
-            trace = trace_of(req)
-            door = handler.__name__
-            try:
-                built = await services()
-                header = req.headers.get("Authorization")
-                caller = await built.gate.admit(header, role, door=door, customer=_customer_of(req))
-                answer = await _handled(handler, Call(req, built, caller, door))
-                if req.method != "GET":  # who changed what; an operation's own history is in the ledger
-                    log.info("called function=%s caller=%s status=%d trace=%s", door, caller.id, answer.status, trace)
-                return respond(answer) if isinstance(answer, Answer) else respond_problem(answer, req, trace)
-            except Exception as error:
-                problem = problem_of(error)
-                if problem.status >= 500:
-                    log.warning("%s trace=%s", problem.code, trace, exc_info=problem.status == 500)
-                return respond_problem(problem, req, trace)
+            with request_span(req, handler.__name__) as span:
+                response = await _respond(handler, role, req)
+                span.answered(response.status_code)
+                return response
 
         function.__name__ = handler.__name__
         function.__doc__ = handler.__doc__
@@ -231,6 +220,24 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
         return function
 
     return wrap
+
+
+async def _respond(handler: Handler, role: Role, req: func.HttpRequest) -> func.HttpResponse:
+    door = handler.__name__
+    try:
+        built = await services()
+        header = req.headers.get("Authorization")
+        caller = await built.gate.admit(header, role, door=door, customer=_customer_of(req))
+        answer = await _handled(handler, Call(req, built, caller, door))
+        if req.method != "GET":  # who changed what; an operation's own history is in the ledger
+            telemetry.tell(log, "called", function=door, caller=caller.id, status=answer.status)
+        return respond(answer) if isinstance(answer, Answer) else respond_problem(answer, req)
+    except Exception as error:  # noqa: BLE001 - every error is answered as a problem
+        problem = problem_of(error)
+        if problem.status >= 500:
+            level = logging.ERROR if problem.status == 500 else logging.WARNING
+            telemetry.tell(log, "problem", level=level, error=error, code=problem.code, function=door)
+        return respond_problem(problem, req)
 
 
 ROLE = "required_role"
@@ -257,8 +264,9 @@ def respond(answer: Answer) -> func.HttpResponse:
     return func.HttpResponse(body, status_code=answer.status, headers=headers, mimetype="application/json")
 
 
-def respond_problem(problem: Problem, req: func.HttpRequest, trace: str) -> func.HttpResponse:
-    """A problem on the wire."""
+def respond_problem(problem: Problem, req: func.HttpRequest) -> func.HttpResponse:
+    """A problem on the wire, with the id of the trace that it happened in."""
+    trace = telemetry.trace_of(telemetry.traceparent())
     document = json.dumps(problem.document(path_of(req), trace)).encode()
     headers = {"Cache-Control": "no-store", **problem.headers}
     return func.HttpResponse(document, status_code=problem.status, headers=headers, mimetype=MEDIA_TYPE)
@@ -269,9 +277,3 @@ def path_of(req: func.HttpRequest) -> str:
     url = str(req.url)
     rest = url.partition("://")[2] or url
     return "/" + rest.partition("/")[2].partition("?")[0]
-
-
-def trace_of(req: func.HttpRequest) -> str:
-    """The trace id of a request: from its traceparent, or a new one."""
-    found = _TRACE.fullmatch(req.headers.get("traceparent", ""))
-    return found.group(1) if found else uuid.uuid4().hex

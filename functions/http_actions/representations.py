@@ -17,6 +17,7 @@ from shared.domain.subscription import Subscription
 from shared.messaging.envelope import BrokerMessage
 from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
 from shared.storage.read_models import CustomerView
+from shared.telemetry import trace_of
 
 _RAW_SHOWN = 4096
 
@@ -101,6 +102,7 @@ def operation(item: Operation, events: list[Event] | None = None) -> dict[str, A
         },
         "autotask": [_leg(part) for part in item.legs],
         **_beyond_a_patch(item),
+        "traceId": trace_of(item.traceparent) or None,
         "links": {"self": f"/api/operations/{item.address}"},
     }
     if events is not None:

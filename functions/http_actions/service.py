@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-from typing import Any
-
 import azure.functions as func
 
 from functions.http_actions.endpoint import Answer, Call, endpoint, respond
-from shared.domain.errors import CspError
 from shared.identity import Role
-from shared.usecases.app import App
+from shared.usecases.readiness import State, readiness
 
 blueprint = func.Blueprint()
-
-_SECONDS = 10
-_STOPPABLE = {"partnerCenter": "partner_center", "autotask": "autotask"}
 
 
 @blueprint.function_name("live")
@@ -31,37 +23,17 @@ async def live(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 @endpoint(Role.READ)
 async def ready(call: Call) -> Answer:
     """Each dependency with its state, and until when calls to it are stopped; 503 where one does not answer."""
-    app = call.app
-    checks = {
-        "tableStorage": app.ledger.head("ready", "ready"),
-        "partnerCenter": anext(app.partner_center.customers(), []),
-        "autotask": app.autotask.threshold(),
-        "serviceBus": app.queue.dead_letters(1),
-    }
-    states = dict(zip(checks, await asyncio.gather(*(_check(check) for check in checks.values())), strict=True))
-    for name, vendor in _STOPPABLE.items():
-        states[name] |= await _stop(app, vendor)
-    healthy = all(state["healthy"] for state in states.values())
-    return Answer({"status": "ready" if healthy else "not_ready", "dependencies": states}, 200 if healthy else 503)
+    found = await readiness(call.app)
+    states = {name: _shown(state) for name, state in found.states.items()}
+    word = "ready" if found.healthy else "not_ready"
+    return Answer({"status": word, "dependencies": states}, 200 if found.healthy else 503)
 
 
-async def _stop(app: App, vendor: str) -> dict[str, Any]:
-    """The stop of a vendor that lasts, with its reason; readiness without table storage tells no stop."""
-    try:
-        found = await app.coordination.stopped_until(vendor)
-    except CspError:
-        return {}
-    if found is None or found[0] <= app.now():
-        return {}
-    return {"stoppedUntil": found[0].isoformat(), "stoppedBecause": found[1]}
-
-
-async def _check(check: Awaitable[Any]) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(_SECONDS):
-            await check
-    except TimeoutError:
-        return {"healthy": False, "reason": f"no answer within {_SECONDS} seconds"}
-    except CspError as error:
-        return {"healthy": False, "reason": str(error)}
-    return {"healthy": True}
+def _shown(state: State) -> dict[str, object]:
+    shown: dict[str, object] = {"healthy": state.healthy}
+    if state.reason:
+        shown["reason"] = state.reason
+    if state.stopped is not None:
+        until, reason = state.stopped
+        shown |= {"stoppedUntil": until.isoformat(), "stoppedBecause": reason}
+    return shown

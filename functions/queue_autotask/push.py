@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import azure.functions as func
 
+from functions.invocation import delivery_of
 from shared.messaging.envelope import Delivery
 from shared.usecases.push import deliver
-from shared.wiring import services
 
 blueprint = func.Blueprint()
 
@@ -20,5 +20,7 @@ async def push_operation(message: func.ServiceBusMessage) -> None:
         sequence_number=int(message.sequence_number or 0),
         count=int(message.delivery_count or 1),
         enqueued_at=message.enqueued_time_utc,
+        traceparent=str((message.application_properties or {}).get("traceparent", "")),
     )
-    await deliver((await services()).app, delivery)
+    async with delivery_of(delivery) as app:
+        await deliver(app, delivery)

@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 import azure.functions as func
 
+from functions.invocation import timer as invocation
+from shared import telemetry
 from shared.usecases.sync import sync_all
-from shared.wiring import services
 
 blueprint = func.Blueprint()
 log = logging.getLogger(__name__)
@@ -18,4 +19,5 @@ log = logging.getLogger(__name__)
 @blueprint.timer_trigger(schedule="%SYNC_SCHEDULE%", arg_name="timer", run_on_startup=False)
 async def timer_sync_all(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
     """Read all customers and their subscriptions from Partner Center."""
-    log.info("sync %s", asdict(await sync_all((await services()).app)))
+    async with invocation("timer_sync_all") as app:
+        telemetry.tell(log, "sync", counts=asdict(await sync_all(app)))

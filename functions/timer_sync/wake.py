@@ -6,8 +6,9 @@ import logging
 
 import azure.functions as func
 
+from functions.invocation import timer as invocation
+from shared import telemetry
 from shared.usecases import wake as use_case
-from shared.wiring import services
 
 blueprint = func.Blueprint()
 log = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 @blueprint.timer_trigger(schedule="%WAKE_SCHEDULE%", arg_name="timer", run_on_startup=False, use_monitor=False)
 async def timer_wake(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
     """Ask of every due alarm what its operation needs now."""
-    counts = await use_case.wake((await services()).app)
-    if counts:
-        log.info("wake %s", dict(counts))
+    async with invocation("timer_wake") as app:
+        counts = await use_case.wake(app)
+        if counts:
+            telemetry.tell(log, "wake", counts=dict(counts))

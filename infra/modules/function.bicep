@@ -111,6 +111,8 @@ var fixed = {
   ServiceBus__clientId: identityClientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   // The app itself
   AZURE_CLIENT_ID: identityClientId
   TABLES_ENDPOINT: tablesEndpoint

@@ -1,4 +1,4 @@
-// Log Analytics and Application Insights on top of it. Telemetry is sent with the managed identity only.
+// Log Analytics, Application Insights on top of it, and a workbook. Telemetry is sent with the managed identity only.
 
 @description('Unique part of the names.')
 param token string
@@ -33,6 +33,20 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     WorkspaceResourceId: workspace.id
     DisableLocalAuth: true
     IngestionMode: 'LogAnalytics'
+  }
+}
+
+// What is open, dead and ready, and every hop of one operation (docs/observability.md)
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(resourceGroup().id, 'operations')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    category: 'workbook'
+    displayName: 'csp-functions'
+    sourceId: workspace.id
+    serializedData: loadTextContent('../workbooks/operations.json')
   }
 }
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from local.functions_host import logs
 from local.functions_host.bindings import IndexingError, describe, index_app
 from local.functions_host.host import GRACE_SECONDS, FunctionsHost
 from local.functions_host.host_json import HostJsonError, read_host_json
-from local.functions_host.invocation import InvocationFilter
 from local.functions_host.settings import Settings, SettingsError, add_local_settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def main() -> None:
     app_dir = Path(arguments.app).resolve()
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    _configure_logging()
+    logs.configure()
     try:
         add_local_settings(app_dir, os.environ)
         functions = index_app(app_dir)
@@ -128,17 +128,6 @@ def _parser() -> argparse.ArgumentParser:
         "--list", action="store_true", help="print the indexed functions as JSON and end; needs no setting"
     )
     return parser
-
-
-def _configure_logging() -> None:
-    handler = logging.StreamHandler()
-    handler.addFilter(InvocationFilter())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s%(invocation)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # The SDK logs every frame and retry; uvicorn repeats what the host says itself.
-    for name in ("azure", "uvicorn", "httpx", "msal"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("azure.servicebus").setLevel(logging.ERROR)
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler

@@ -2,7 +2,7 @@
 outcome.
 
 `http_server`, `timers` and `queues` hand over an `IndexedFunction` and a way to build its argument. The current
-invocation is a context variable, so that what the app logs meanwhile carries its name and id (`InvocationFilter`).
+invocation is a context variable, so that what the app logs meanwhile carries its name and id (`logs`).
 """
 
 from __future__ import annotations
@@ -44,14 +44,9 @@ class Invocation:
 _current: contextvars.ContextVar[Invocation | None] = contextvars.ContextVar("invocation", default=None)
 
 
-class InvocationFilter(logging.Filter):
-    """Gives each log record an `invocation` text: function name and invocation id, or nothing outside of one."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Add the text; never drops a record."""
-        current = _current.get()
-        record.invocation = f" [{current.function.name} {current.id}]" if current else ""
-        return True
+def current_invocation() -> Invocation | None:
+    """The invocation that this code runs in, None outside of one."""
+    return _current.get()
 
 
 class Invoker:

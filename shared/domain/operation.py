@@ -234,6 +234,7 @@ class Operation:
     follows: int | None = None  # sequence number of the operation that this one belongs to
     followed_by: int | None = None
     linked: str = ""  # the operation of another subscription that this one is a consequence of
+    traceparent: str = ""  # W3C: the trace that everything done for it belongs to
     schema: int = field(default=1)
 
     @property

@@ -22,20 +22,25 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A pointer to an operation; `id` is the message id."""
+    """A pointer to an operation; `id` is the message id, `traceparent` the trace that it belongs to, if it says so."""
 
     id: str
     address: Address
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One delivery of a message by the broker. `count` starts at 1; `enqueued_at` is the broker's clock."""
+    """One delivery of a message by the broker.
+
+    `count` starts at 1; `enqueued_at` is the broker's clock; `traceparent` is the message's application property.
+    """
 
     body: bytes
     sequence_number: int
     count: int
     enqueued_at: datetime | None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +65,19 @@ def notice_id(address: Address, attempt: int) -> str:
     return f"{address}:{attempt}:dead"
 
 
-def encode(identifier: str, address: Address, *, now: datetime) -> bytes:
-    """The body of a message."""
-    return json.dumps(
-        {
-            "specversion": "1.0",
-            "id": identifier,
-            "source": SOURCE,
-            "type": TYPE,
-            "subject": str(address),
-            "time": now.isoformat(),
-            "datacontenttype": "application/json",
-            "data": {"operation": str(address)},
-        }
-    ).encode()
+def encode(identifier: str, address: Address, *, now: datetime, traceparent: str = "") -> bytes:
+    """The body of a message; the trace is CloudEvents' distributed tracing extension."""
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": identifier,
+        "source": SOURCE,
+        "type": TYPE,
+        "subject": str(address),
+        "time": now.isoformat(),
+        "datacontenttype": "application/json",
+        "data": {"operation": str(address)},
+    }
+    return json.dumps(event | ({"traceparent": traceparent} if traceparent else {})).encode()
 
 
 def decode(body: bytes) -> Envelope:
@@ -82,6 +86,7 @@ def decode(body: bytes) -> Envelope:
         event = json.loads(body)
         if event["specversion"] != "1.0" or event["type"] != TYPE:
             raise NotOurs("not a push message of this application")
-        return Envelope(str(event["id"]), Address.parse(event["data"]["operation"]))
+        address = Address.parse(event["data"]["operation"])
+        return Envelope(str(event["id"]), address, str(event.get("traceparent", "")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotOurs(f"the body is not a message of this application ({type(error).__name__})") from error

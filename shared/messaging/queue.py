@@ -18,6 +18,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import MessageLockLostError
 
+from shared import telemetry
 from shared.domain.errors import RetryLater
 from shared.messaging.envelope import BrokerMessage
 
@@ -49,8 +50,23 @@ class ServiceBusQueue:
 
     async def send(self, identifier: str, body: bytes) -> None:
         """Send one message. Raises RetryLater, at once for a moment after a failure: the alarms send again."""
+        attributes: dict[str, telemetry.Attribute] = {
+            "messaging.system": "servicebus",
+            "messaging.operation.name": "send",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": self._queue,
+            "messaging.message.id": identifier,
+        }
+        with telemetry.span(f"send {self._queue}", attributes, kind=telemetry.Kind.PRODUCER) as span:
+            message = ServiceBusMessage(
+                body,
+                message_id=identifier,
+                content_type="application/cloudevents+json",
+                application_properties={"traceparent": span.traceparent} if span.traceparent else None,
+            )
+            await self._send(message)
 
-        message = ServiceBusMessage(body, message_id=identifier, content_type="application/cloudevents+json")
+    async def _send(self, message: ServiceBusMessage) -> None:
         async with self._lock:
             if time.monotonic() < self._away_until:
                 raise RetryLater("the queue did not answer a moment ago")

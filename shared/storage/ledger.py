@@ -1,15 +1,18 @@
 """The ledger: the truth about operations, in the customer's partition, so that one transaction covers them.
 
 Rows: head (one a subscription), operation, event (insert only), line, idempotency. Every write goes through
-`commit`; its etags serialise writers, and a lost race surfaces as WriteConflict.
+`commit`; its etags serialise writers, and a lost race surfaces as WriteConflict. Every event of an operation is a span
+in the operation's own trace and a log line too, whoever wrote it (docs/adr/0032).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared import telemetry
 from shared.domain.known import Known, Memory
 from shared.domain.line import Line
 from shared.domain.operation import Address, Event, Operation
@@ -17,7 +20,13 @@ from shared.storage import keys
 from shared.storage.rows import Stored, from_row, to_row
 from shared.storage.store import MAX_ROWS, Insert, Replace, Row, TableStore, Write
 
+log = logging.getLogger(__name__)
 _TABLE = "ledger"
+_DATABASE = {
+    "db.system.name": "azure.tables",
+    "db.operation.name": "transaction",
+    "db.collection.name": _TABLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +112,12 @@ class Ledger:
         return from_row(Replay, row) if row else None
 
     async def commit(self, customer: str, changes: Changes) -> tuple[list[Stored[Operation]], Stored[Line] | None]:
-        """Write one transaction. Returns the operations and the line as stored. Raises WriteConflict."""
+        """Write one transaction. Returns the operations and the line as stored. Raises WriteConflict.
+
+        A new operation gets the trace that it is made in.
+        """
         writes: list[Write] = []
-        operations = [numbered(stored, len(events)) for stored, events in changes.operations]
+        operations = [_traced(numbered(stored, len(events))) for stored, events in changes.operations]
         for stored, (before, events) in zip(operations, changes.operations, strict=True):
             writes.append(_put(_operation_row(customer, stored)))
             writes += _events(customer, before.value, events)
@@ -117,8 +129,32 @@ class Ledger:
         if changes.replay is not None:
             key, replay = changes.replay
             writes.append(_put(to_row(customer, key, replay.value, etag=replay.etag)))
-        etags = await self._store.write(_TABLE, writes)
+        with telemetry.span("commit ledger", _DATABASE, kind=telemetry.Kind.CLIENT):
+            etags = await self._store.write(_TABLE, writes)
+            for stored, (_, events) in zip(operations, changes.operations, strict=True):
+                _tell(stored.value, events)
         return _stored(operations, changes, writes, etags)
+
+
+def _traced(stored: Stored[Operation]) -> Stored[Operation]:
+    if stored.etag is not None or stored.value.traceparent:
+        return stored
+    return Stored(replace(stored.value, traceparent=telemetry.traceparent()), None)
+
+
+def _tell(operation: Operation, events: Sequence[Event]) -> None:
+    """Each event that was written as a hop of its operation and as a log line; who and why stay in the ledger."""
+    for event in events:
+        with telemetry.span(f"ledger {event.name}", telemetry.about(operation), within=operation.traceparent):
+            telemetry.tell(
+                log,
+                f"operation_{event.name}",
+                operation=str(operation.address),
+                customer=operation.address.customer,
+                kind=operation.kind.value,
+                before=event.before,
+                after=event.after,
+            )
 
 
 def numbered(stored: Stored[Operation], events: int) -> Stored[Operation]:

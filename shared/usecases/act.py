@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from shared import telemetry
 from shared.domain.actions import Action, AlreadyDone, Difference, NotAllowed, decide
 from shared.domain.asks import Ask
 from shared.domain.billing import target
@@ -94,6 +95,14 @@ async def act(app: App, request: Request) -> Done | AlreadySo:
     Raises Refused (not allowed, not confirmed, stale page, key reused), Conflict (another operation is open), NotFound,
     RetryLater (Partner Center or storage is away and nothing was begun), Misconfigured.
     """
+    about = {"csp.customer.id": request.customer, "csp.subscription.id": request.subscription}
+    with telemetry.span("act", {**about, "csp.action": request.action.value}) as span:
+        done = await _once(app, request)
+        span.note(telemetry.about(done.operation) if isinstance(done, Done) else {"csp.outcome": "already_so"})
+        return done
+
+
+async def _once(app: App, request: Request) -> Done | AlreadySo:
     used = await app.ledger.replay(request.customer, request.row_key)
     if used is not None and used.value.expires > app.now():
         return await _replayed(app, request, used.value)

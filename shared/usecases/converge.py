@@ -131,8 +131,13 @@ def _posted(rows: Sequence[UnitsRow]) -> tuple[tuple[date, date], ...]:
 
 async def _one(app: App, held: Held, work: Work) -> Posted | None:
     """Decide about one line and send its adjustments; None where the line is at an end for now."""
+    await catch_up(app, work)  # reading Autotask may have taken long
+    with work.span("converge line"):
+        return await _decide(app, held, work)
+
+
+async def _decide(app: App, held: Held, work: Work) -> Posted | None:
     try:
-        await catch_up(app, work)  # reading Autotask may have taken long
         line = await _settle_intent(app, work)
         if line is None:
             return None
@@ -277,7 +282,11 @@ def _visible(item: Posted) -> bool:
 
 async def _conclude(app: App, item: Posted) -> bool:
     """End a line after its read-back; says whether it is to be planned once more."""
-    work = item.work
+    with item.work.span("verify line"):
+        return await _judge(app, item, item.work)
+
+
+async def _judge(app: App, item: Posted, work: Work) -> bool:
     if not _visible(item):
         until = app.now() + app.times.backoff(0)
         await pause(app, work, until, Reason("settling", "Autotask accepted the change but does not show it yet."))

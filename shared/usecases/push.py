@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared import telemetry
 from shared.domain.errors import Misconfigured, RetryLater
 from shared.domain.operation import PUSHABLE, Address, Death, Event, Operation, Reason
 from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode
+from shared.metrics import PUSH_DURATION
 from shared.storage import keys
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
@@ -68,10 +70,16 @@ async def deliver(app: App, delivery: Delivery) -> None:
     stored = await app.ledger.operation(envelope.address)
     if stored is None:
         raise NotOurs(f"no operation {envelope.address}")
+    with telemetry.span("deliver", telemetry.about(stored.value), within=stored.value.traceparent):
+        await _work_on(app, stored, delivery, envelope)
+
+
+async def _work_on(app: App, stored: Stored[Operation], delivery: Delivery, envelope: Envelope) -> None:
     if stored.value.dead and stored.value.death is not None and not stored.value.pushable:
-        stored = await _for_the_dead(app, stored, stored.value.death, delivery, envelope)
-        if stored is None:
+        opened = await _for_the_dead(app, stored, stored.value.death, delivery, envelope)
+        if opened is None:
             return
+        stored = opened
     if stored.value.unplaced is not None:
         stored = await place(app, stored)
     if not stored.value.pushable:
@@ -139,8 +147,9 @@ async def push(app: App, own: Address, *, delivered: Delivered | None = None) ->
             return worked  # the operation keeps its alarm, and the pusher at work comes to it
         worked = True
         try:
-            if not await _drain(app, held, drain, batch):
-                return worked
+            with telemetry.span("push"), telemetry.timed(PUSH_DURATION):
+                if not await _drain(app, held, drain, batch):
+                    return worked
         except LeaseLost:
             return worked
         finally:

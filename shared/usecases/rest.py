@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from shared import telemetry
 from shared.domain.errors import RetryLater
 from shared.domain.operation import PUSHABLE, Event, LegStatus, Operation
 from shared.messaging.envelope import encode, message_id, notice_id
@@ -58,8 +59,10 @@ def notice_of(operation: Operation) -> str:
 
 
 async def _send(app: App, identifier: str, operation: Operation) -> None:
+    body = encode(identifier, operation.address, now=app.now(), traceparent=operation.traceparent)
     try:
-        await app.queue.send(identifier, encode(identifier, operation.address, now=app.now()))
+        with telemetry.span("hand over", telemetry.about(operation), within=operation.traceparent):
+            await app.queue.send(identifier, body)
     except RetryLater:
         return  # the alarm is set; nothing is lost
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from shared import telemetry
 from shared.domain.errors import CspError, Malformed, Misconfigured, NotFound, VendorError
 from shared.domain.known import Intention, Known
 from shared.domain.operation import Address, Event, Kind, Operation, PartnerLeg, PartnerStatus
@@ -27,6 +28,8 @@ from shared.usecases.rest import SYSTEM, come_to_rest, hand_over
 from shared.usecases.snapshots import content_hash, store_snapshot
 
 log = logging.getLogger(__name__)
+
+SYNC = "sync"  # a sync of all customers in which nothing was left out
 
 _CUSTOMERS_AT_ONCE = 5  # Partner Center asks for low parallelism (partner-center reference 4.5)
 
@@ -122,9 +125,15 @@ async def detect(app: App, head: Stored[Head], snapshot: Subscription, observed_
     ).with_partner_center(PartnerStatus.NOT_NEEDED)
     event = Event(now, SYSTEM, "detected", "", operation.status, operation.cause)
     changed = replace(head.value, next_sequence=address.sequence + 1, known=now_known)
-    await app.alarms.set(address, operation.alarm_due or now, ready=now)
+    with telemetry.span("detect", telemetry.about(operation), apart=True):
+        return await _accept(app, operation, event, Stored(changed, head.etag))
+
+
+async def _accept(app: App, operation: Operation, event: Event, head: Stored[Head]) -> Operation | None:
+    address = operation.address
+    await app.alarms.set(address, operation.alarm_due or event.at, ready=event.at)
     try:
-        changes = Changes([(Stored(operation, None), [event])], head=Stored(changed, head.etag))
+        changes = Changes([(Stored(operation, None), [event])], head=head)
         (stored,), _ = await app.ledger.commit(address.customer, changes)
     except WriteConflict:
         return None  # an operation came in between; the next sync looks again
@@ -161,7 +170,7 @@ async def sync_customer(app: App, customer: str) -> SyncRun:
             await _one_of_customer(app, run, raw, customer, heads, rows, listing.observed_at)
         except Malformed as error:
             run.failed += 1
-            log.warning("a subscription of customer %s cannot be read: %s", customer, error)
+            telemetry.tell(log, "subscription_unreadable", level=logging.WARNING, error=error, customer=customer)
     return run
 
 
@@ -192,21 +201,23 @@ async def sync_all(app: App) -> SyncRun:
                 await app.views.put_customer(CustomerView(item.id, item.name, item.domain, app.now()))
             except NotFound as error:
                 run.failed += 1
-                log.warning("customer %s cannot be synced: %s", item.id, error)
+                telemetry.tell(log, "customer_not_synced", level=logging.WARNING, error=error, customer=item.id)
                 return
             except VendorError as error:  # this customer's refusal, not our credentials
                 run.failed += 1
-                log.warning("customer %s cannot be synced: %s", item.id, error)
+                telemetry.tell(log, "customer_not_synced", level=logging.WARNING, error=error, customer=item.id)
                 return
             except Misconfigured:
                 raise
             except CspError as error:
                 run.failed += 1
-                log.warning("customer %s cannot be synced: %s", item.id, error)
+                telemetry.tell(log, "customer_not_synced", level=logging.WARNING, error=error, customer=item.id)
                 return
             for name in ("customers", "subscriptions", "written", "detected", "failed"):
                 setattr(run, name, getattr(run, name) + getattr(part, name))
 
     async for page in app.partner_center.customers():
         await asyncio.gather(*(one(item) for item in page))
+    if not run.failed:
+        await app.coordination.complete(SYNC, app.now())
     return run

@@ -12,6 +12,7 @@ from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 
+from shared import telemetry
 from shared.domain.errors import CspError
 from shared.domain.operation import Kind, Operation
 from shared.storage import keys
@@ -80,14 +81,19 @@ async def wake_operations(app: App) -> Counter[str]:
                 counts["conflict"] += 1  # somebody else is at it; the alarm stays
             except CspError as error:
                 counts["failed"] += 1
-                log.warning("alarm of %s: %s", alarm.address, error)
-            except Exception:
-                counts["failed"] += 1  # one operation that cannot be handled must not keep the others from waking
-                log.exception("alarm of %s", alarm.address)
+                _failed(alarm, error, logging.WARNING)
+            except Exception as error:  # noqa: BLE001 - one operation that fails must not keep the others from waking
+                counts["failed"] += 1
+                _failed(alarm, error, logging.ERROR)
 
     shards = await asyncio.gather(*(app.alarms.due(shard, app.now(), limit=_PER_SHARD) for shard in keys.ALARM_SHARDS))
     await asyncio.gather(*(one(alarm) for alarm in sorted((a for found in shards for a in found), key=_oldest)))
     return counts
+
+
+def _failed(alarm: Alarm, error: Exception, level: int) -> None:
+    address = alarm.address
+    telemetry.tell(log, "alarm_failed", level=level, error=error, operation=str(address), customer=address.customer)
 
 
 def _oldest(alarm: Alarm) -> datetime:
@@ -108,7 +114,9 @@ async def handle(app: App, alarm: Alarm) -> str:
             return "superseded"
         stored = await look_again(app, stored, alarm.due)
     met = need(stored.value)
-    await _meet(app, met, stored)
+    about = {**telemetry.about(stored.value), "csp.need": met.value}
+    with telemetry.span("wake", about, within=stored.value.traceparent):
+        await _meet(app, met, stored)
     return met.value
 
 

@@ -7,9 +7,11 @@ means that somebody else looked at the same line, and the operation's alarm brin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+from shared import telemetry
 from shared.domain.line import Line
 from shared.domain.operation import (
     CRASH_LIMIT,
@@ -74,6 +76,13 @@ class Work:
     def sequences(self) -> tuple[int, ...]:
         """The operations that a plan made now is for."""
         return tuple(stored.value.address.sequence for stored in self.operations)
+
+    def span(self, name: str) -> AbstractContextManager[telemetry.Span]:
+        """A hop of this line's work, in the trace of the newest operation that it serves (docs/adr/0032)."""
+        pushable = [stored for stored in self.operations if stored.value.leg(self.key.line).status in PUSHABLE]
+        newest = max(pushable or self.operations, key=lambda stored: stored.value.address.sequence).value
+        about = {**telemetry.about(newest), "csp.line.id": self.key.line, "csp.line.operations": len(self.operations)}
+        return telemetry.span(name, about, within=newest.traceparent)
 
     def permission(self) -> Permission | None:
         """The last decision that a person took about a drift of this line."""

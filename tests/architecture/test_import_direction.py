@@ -52,7 +52,9 @@ LAYERS = (
             "shared.ports",
             "shared.usecases",
             "shared.messaging.envelope",
+            "shared.metrics",
             "shared.partner_center.wire",
+            "shared.telemetry",
             *(f"shared.storage.{name}" for name in REPOSITORIES),
         ),
     ),
@@ -61,12 +63,15 @@ LAYERS = (
     Layer("infra/", ("infra", "shared.domain.errors", "shared.identity", "shared.transport", "azure.identity")),
 )
 DOORS = (
-    Door("local", ("local/", "tests/")),
+    Door("local", ("local/", "tests/", "bench/")),
+    Door("bench", ("bench/", "tests/")),
     Door("tests", ("tests/",)),
     Door("infra", ("infra/", "tests/")),
     Door("functions", ("functions/", "function_app.py", "tests/")),
-    Door("httpx", ("shared/transport.py", "local/", "tests/")),
-    Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
+    Door("httpx", ("shared/transport.py", "local/", "tests/", "bench/")),
+    Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/", "bench/")),
+    Door("azure.monitor", ("shared/recording.py", "tests/")),
+    Door("opentelemetry", ("shared/recording.py", "shared/log_export.py", "tests/")),
     Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
     Door("azure.keyvault", ("shared/partner_center/key_vault.py", "tests/")),
     Door("msal", ("shared/partner_center/authority.py", "tests/")),
@@ -75,7 +80,7 @@ DOORS = (
 
 def sources() -> list[str]:
     found = [REPOSITORY / "function_app.py"]
-    for folder in ("functions", "shared", "infra", "local", "tests"):
+    for folder in ("functions", "shared", "infra", "local", "tests", "bench"):
         found += [path for path in (REPOSITORY / folder).rglob("*.py") if "node_modules" not in path.parts]
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
 
@@ -135,6 +140,8 @@ def test_every_import_points_inward() -> None:
         ("shared/autotask/client.py", "import httpx"),
         ("shared/wiring.py", "from azure.data.tables.aio import TableServiceClient"),
         ("shared/storage/ledger.py", "import azure.servicebus"),
+        ("shared/usecases/act.py", "from shared.recording import Recording"),
+        ("shared/telemetry.py", "from opentelemetry import trace"),
         ("shared/wiring.py", "from local.stack import Stack"),
         ("shared/wiring.py", "import functions.http_actions"),
         ("function_app.py", "from tests import conftest"),

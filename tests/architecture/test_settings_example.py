@@ -11,15 +11,22 @@ from pathlib import Path
 import pytest
 
 from local.settings import Addresses, host_settings, overrides_of
-from shared.settings import Settings, load
+from shared.settings import Destinations, Settings, load
 from tests.infra.reader import INFRA, Parameter, read
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESSES = Addresses(
-    "http://pc", "http://at", "https://entra", Path("ca.pem"), Path("token.json"), "Endpoint=sb://bus/", "AccountName=a"
+    "http://pc",
+    "http://at",
+    "https://entra",
+    Path("ca.pem"),
+    Path("token.json"),
+    "Endpoint=sb://bus/",
+    "AccountName=a",
+    "http://t",
 )
 # Read by the host, by the triggers' bindings or by the SDKs, not by the app's code
-OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE"}
+OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE", "METRICS_SCHEDULE"}
 ONLY_IN_THE_CLOUD = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -29,6 +36,8 @@ ONLY_IN_THE_CLOUD = {
     "ServiceBus__clientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+    "PYTHON_ENABLE_OPENTELEMETRY",
     "AZURE_CLIENT_ID",
     "TABLES_ENDPOINT",
     "KEY_VAULT_URL",
@@ -44,6 +53,10 @@ ONLY_LOCAL = {
     "ENTRA_AUTHORITY",  # in the cloud these three follow from PARTNER_CENTER_CLOUD
     "PARTNER_CENTER_URL",
     "PARTNER_CENTER_SCOPE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BLRP_SCHEDULE_DELAY",
+    "OTEL_METRIC_EXPORT_INTERVAL",
 }
 
 
@@ -79,7 +92,7 @@ def in_the_cloud() -> dict[str, str]:
 
 def fields() -> dict[str, object]:
     """Every setting that the app's code reads, with its default."""
-    found = Settings.model_fields.items()
+    found = (Settings.model_fields | Destinations.model_fields).items()
     return {str(field.validation_alias or name.upper()): field.default for name, field in found}
 
 

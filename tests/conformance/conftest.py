@@ -4,4 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
-collect_ignore = [] if importlib.util.find_spec("azure_functions_runtime") else ["test_worker_library.py"]
+collect_ignore = (
+    []
+    if importlib.util.find_spec("azure_functions_runtime")
+    else ["test_worker_library.py", "test_worker_telemetry.py"]
+)

@@ -26,11 +26,15 @@ Kind = Literal["http", "timer", "queue"]
 
 @dataclass(frozen=True)
 class Invocation:
-    """One call of one function; `payload` is an HTTP request's fields, or the text of a message, or unused."""
+    """One call of one function; `payload` is an HTTP request's fields, or the text of a message, or unused.
+
+    `trace_parent` is the host's own span of the invocation.
+    """
 
     function: str
     kind: Kind
     payload: Any = None
+    trace_parent: str = ""
 
 
 class Worker:
@@ -65,7 +69,7 @@ class Worker:
             function_id=self._ids[invocation.function],
             trigger_metadata=metadata,
             input_data=[ParameterBinding(name=self._triggers[invocation.function]["name"], data=data)],
-            trace_context=Message(trace_parent="", trace_state="", attributes={}),
+            trace_context=Message(trace_parent=invocation.trace_parent, trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0),
         )
         answer = await self._library.invocation_request(_request(invocation_request=request))

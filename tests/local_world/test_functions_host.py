@@ -218,4 +218,4 @@ def test_import_error_of_the_app_ends_the_start_with_1_and_shows_where(tmp_path:
     ended = run_host(tmp_path, settings={})
     assert ended.returncode == 1
     assert "No module named 'no_such_module'" in ended.stderr
-    assert 'function_app.py", line 1' in ended.stderr
+    assert 'function_app.py", line 1' in json.loads(ended.stderr)["traceback"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROCESSES = {"azurite", "entra", "servicebus", "autotask", "partner-center", "host"}
+PROCESSES = {"azurite", "entra", "servicebus", "autotask", "partner-center", "telemetry", "host"}
 
 
 class Supervisor:

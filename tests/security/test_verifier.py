@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.domain.errors import RetryLater
-from shared.identity import Unauthenticated, Verifier
+from shared.identity import Unauthenticated
 from shared.transport import Transport
+from shared.verifier import Verifier
 from tests.adapters.conftest import Answer, Received, Server
 from tests.adapters.conftest import server as server  # noqa: PLC0414 - a fixture of the adapters' tests
 from tests.local_world.vendor_processes import TENANT, Entra, running_entra

@@ -26,6 +26,7 @@ class Seen:
 
     sequence_number: int
     body: bytes
+    properties: str
 
 
 class Broker:
@@ -75,4 +76,5 @@ def _seen(message: ServiceBusReceivedMessage) -> Seen:
     return Seen(
         sequence_number=int(message.sequence_number or 0),
         body=body if isinstance(body, bytes) else b"".join(body),
+        properties=str(message.application_properties or {}),
     )

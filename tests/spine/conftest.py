@@ -9,6 +9,7 @@ import pytest
 from local.stack import Stack, StackOptions
 from tests.conftest import FAST_SETTINGS
 from tests.spine.broker import Broker
+from tests.spine.leaks import left_behind
 from tests.spine.world import SEEDED_CUSTOMERS, SUBSCRIPTIONS_EACH, World
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def running_world() -> Iterator[World]:
     )
     with Stack(options) as stack, World(stack) as world:
         yield world
+        # After everything that the tests of this worker did: nobody left a secret or a name anywhere
+        assert left_behind(world) == []
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ class World:
         self._limits = httpx.Limits(max_keepalive_connections=20 if keep_alive else 0)
         self._customers = itertools.count(1)
         self._open = contextlib.ExitStack()
+        self.problems: list[str] = []  # every problem document that was answered
 
     def __enter__(self) -> World:
         ready = self.stack.ready
@@ -76,7 +77,13 @@ class World:
     def _client(self, base_url: str, token: str = "") -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         client = httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False, limits=self._limits)
+        client.event_hooks = {"response": [self._keep_problem]}
         return self._open.enter_context(client)
+
+    def _keep_problem(self, answer: httpx.Response) -> None:
+        if answer.headers.get("content-type", "").startswith("application/problem+json"):
+            answer.read()
+            self.problems.append(answer.text)
 
     # -- the stack itself
 

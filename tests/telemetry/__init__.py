@@ -1,0 +1,1 @@
+"""Telemetry by itself: what spans belong to, what log lines say, and what the exporters send."""
