@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
-from shared.domain.planning import Adjustment, apply
-from shared.domain.timeline import Timeline
+from shared.domain.planning import Adjustment, DriftPolicy, apply
+from shared.domain.rates import Rate, same
+from shared.domain.reading import Reading
+from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 
 _SUSPECTS_KEPT = 8  # more attempts of unknown outcome than this on one line are a case for a person
 
@@ -40,7 +42,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the ledger. Sequence numbers are those of the subscription's operations."""
+    """One line of the ledger. Sequence numbers are those of the subscription's operations.
+
+    `verified` holds for each day what was last read, and for a rate that no reading shows what was last sent.
+    `drift` and `prorate` are the mapping's policies, kept here so that a push need not read the mapping.
+    """
 
     customer: str
     subscription: str
@@ -54,6 +60,8 @@ class Line:
     suspects: tuple[Adjustment, ...] = ()
     refused_dates: tuple[date, ...] = ()
     last_effect: datetime | None = None  # the last moment at which a request of ours may have taken effect
+    drift: DriftPolicy = DriftPolicy.REVIEW
+    prorate: bool = True
     schema: int = 1
 
 
@@ -67,19 +75,103 @@ class Verdict(StrEnum):
     OTHER = "other"
 
 
-def judge(intent: Intent, actual: Timeline, *, now: datetime, settled_from: datetime) -> Verdict:
-    """Judge an intent by the whole timeline (design 2, "Intent before POST").
+class _Effect(StrEnum):
+    """What a reading shows of an adjustment."""
+
+    SHOWN = "shown"
+    NOT_SHOWN = "not_shown"
+    UNSEEABLE = "unseeable"  #: no row tells the rates that it named
+    SOMETHING_ELSE = "something_else"
+
+
+def judge(
+    intent: Intent, reading: Reading, *, owned: Timeline, window: Window, now: datetime, settled_from: datetime
+) -> Verdict:
+    """Judge an intent by the whole timeline; `owned` says on which days a rate is ours.
 
     Success is believed at once; everything else only after `settled_from` (send-by plus the settling time), because an
-    answer that got lost may stand for an effect that is not visible yet.
+    answer that got lost may stand for an effect that is not visible yet. Where no reading can show the effect (a rate
+    on days that no row tells), a clear success is believed; after a lost answer it is sent again, which does no harm,
+    since a rate is set and not added.
     """
-    if actual == intent.after:
+    effect = _effect(intent, reading, owned, window)
+    accepted = intent.state is IntentState.ACCEPTED
+    if effect is _Effect.SHOWN or (effect is _Effect.UNSEEABLE and accepted):
         return Verdict.DONE
     if now < settled_from:
         return Verdict.TOO_EARLY
-    if actual == intent.before:
-        return Verdict.NEVER_VISIBLE if intent.state is IntentState.ACCEPTED else Verdict.NOT_DONE
-    return Verdict.OTHER
+    if effect is _Effect.SOMETHING_ELSE:
+        return Verdict.OTHER
+    return Verdict.NEVER_VISIBLE if accepted else Verdict.NOT_DONE
+
+
+def _effect(intent: Intent, reading: Reading, owned: Timeline, window: Window) -> _Effect:
+    if not intent.adjustment.change:
+        return _rates_effect(intent, reading, window)
+    for expected, effect in ((intent.after, _Effect.SHOWN), (intent.before, _Effect.NOT_SHOWN)):
+        if _same_units(reading.shown, expected, window):
+            sources = (intent.after, intent.before)
+            explained = _explained(reading.shown, sources, [intent.adjustment], owned=owned, window=window)
+            return effect if explained else _Effect.SOMETHING_ELSE
+    return _Effect.SOMETHING_ELSE
+
+
+def _rates_effect(intent: Intent, reading: Reading, window: Window) -> _Effect:
+    """What is shown of an adjustment that names rates alone: looked for on the days on which it makes a difference."""
+    if not _same_units(reading.shown, intent.after, window):
+        return _Effect.SOMETHING_ELSE
+    seen: set[_Effect] = set()
+    for day in _days(window, reading.shown, intent.before, intent.after):
+        for kind in Rate:
+            shown, before, after = (
+                timeline.rate_at(kind, day) for timeline in (reading.shown, intent.before, intent.after)
+            )
+            if shown is None or after is None or same(before, after):
+                continue
+            if same(shown, after):
+                seen.add(_Effect.SHOWN)
+            else:
+                seen.add(_Effect.NOT_SHOWN if before is None or same(shown, before) else _Effect.SOMETHING_ELSE)
+    order = (_Effect.SHOWN, _Effect.SOMETHING_ELSE, _Effect.NOT_SHOWN)
+    return next((effect for effect in order if effect in seen), _Effect.UNSEEABLE)
+
+
+def _same_units(one: Timeline, other: Timeline, window: Window) -> bool:
+    return first_difference(one, other, owned=_NO_RATES, window=window) is None
+
+
+def _explained(
+    shown: Timeline,
+    sources: Iterable[Timeline],
+    adjustments: Iterable[Adjustment],
+    *,
+    owned: Timeline,
+    window: Window,
+) -> bool:
+    """Whether every rate of ours that is shown is that of one of the timelines, or was named by an adjustment.
+
+    How far a named rate reaches is Autotask's affair: on any day from its date on it may be ours.
+    """
+    timelines, named = tuple(sources), tuple(adjustments)
+
+    def explained(kind: Rate, day: date) -> bool:
+        rate = shown.rate_at(kind, day)
+        if rate is None or owned.rate_at(kind, day) is None:
+            return True
+        known = [timeline.rate_at(kind, day) for timeline in timelines]
+        ours = [adjustment.rate(kind) for adjustment in named if adjustment.date <= day]
+        unheard_of = all(found is None for found in known)
+        return unheard_of or any(same(rate, found) for found in (*known, *ours))
+
+    days = _days(window, shown, owned, *timelines)
+    return all(explained(kind, day) for day in days for kind in Rate)
+
+
+def _days(window: Window, *timelines: Timeline) -> list[date]:
+    return [window.start, *(day for day in dates_of(*timelines) if window.start < day <= window.end)]
+
+
+_NO_RATES = Timeline()
 
 
 def forget(line: Line) -> Line:
@@ -89,11 +181,14 @@ def forget(line: Line) -> Line:
     return replace(line, intent=None, suspects=(*line.suspects, line.intent.adjustment)[-_SUSPECTS_KEPT:])
 
 
-def echo_of(line: Line, actual: Timeline) -> tuple[Adjustment, ...] | None:
-    """The suspects that explain why the actual timeline differs from the verified one; None if none do."""
+def echo_of(line: Line, reading: Reading, window: Window) -> tuple[Adjustment, ...] | None:
+    """The suspects that explain why a reading differs from the verified timeline; None if none do."""
     for size in range(1, len(line.suspects) + 1):
         for chosen in itertools.combinations(line.suspects, size):
-            if apply(line.verified, chosen) == actual:
+            after = apply(line.verified, chosen)
+            if _same_units(reading.shown, after, window) and _explained(
+                reading.shown, (line.verified, after), chosen, owned=line.desired, window=window
+            ):
                 return chosen
     return None
 

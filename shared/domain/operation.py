@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.jobs import MigrationJob, UpgradeJob
 from shared.domain.known import Intention, Known, Memory
-from shared.domain.planning import DriftPolicy, Shortfall
+from shared.domain.planning import DriftPolicy
+from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Target
 
 _GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -124,13 +126,19 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class DriftSeen:
-    """The three numbers of a drift on its first day, and the fingerprint of the reading that showed it."""
+    """The three numbers of a drift on its first day, with the rates that are known, and the reading's fingerprint."""
 
     on: date
     verified: int
     actual: int
     desired: int
     reading: str
+    verified_price: Decimal | None = None
+    actual_price: Decimal | None = None
+    desired_price: Decimal | None = None
+    verified_cost: Decimal | None = None
+    actual_cost: Decimal | None = None
+    desired_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

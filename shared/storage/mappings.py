@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from shared.domain.billing import BillingCalendar, Policy
+from shared.domain.billing import Policy
+from shared.domain.calendar import BillingCalendar
 from shared.storage import keys
 from shared.storage.rows import Stored, from_row, to_row
 from shared.storage.store import Delete, Insert, Page, Replace, Row, TableStore, Upsert, Write

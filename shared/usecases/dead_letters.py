@@ -16,7 +16,8 @@ from shared.domain.operation import (
     Permission,
 )
 from shared.domain.planning import DriftPolicy
-from shared.domain.timeline import Timeline, Window, fold, from_rows
+from shared.domain.reading import read
+from shared.domain.timeline import Timeline, Window, fold
 from shared.messaging.envelope import BrokerMessage, NotOurs, decode
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
@@ -27,6 +28,7 @@ from shared.usecases.rest import come_to_rest, hand_over, look_again, looked_for
 _SWEEP = 200  # one lock duration is enough to settle as many
 _DESK_ONLY = frozenset({"accepted_not_visible", "outcome_unclear", "line_not_in_ledger"})
 _TRIES = 4
+_NOTHING_KNOWN = Timeline()
 
 
 async def find(app: App, address: Address) -> Stored[Operation]:
@@ -119,7 +121,7 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
         raise Refused("settling", "An attempt on this line is not settled yet; try again in a moment.", status=409)
     actual = await _present(app, leg, line.value)
     unsettled = tuple(number for number in line.value.unsettled if number != address.sequence)
-    desired = actual
+    desired = line.value.desired.adopting(actual)
     for number in unsettled:  # what else is intended on this line stays intended
         later = await app.ledger.operation(Address(address.customer, address.subscription, number))
         if later is not None and later.value.leg(leg.line).status in PUSHABLE | {LegStatus.DEAD}:
@@ -141,18 +143,21 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
 async def _present(app: App, leg: Leg, line: Line) -> Timeline:
     """What Autotask bills on the line now; the last verified where the contract is gone and bills nothing."""
     try:
-        return await read_line(app, leg.contract, leg.line)
+        return await read_line(app, leg.contract, leg.line, belief=line.verified)
     except Refused:
         return line.verified
 
 
-async def read_line(app: App, contract: int, line: int) -> Timeline:
-    """The actual timeline of one line. Raises RetryLater, Misconfigured; Refused where the contract is gone."""
-    contracts = await app.autotask.contracts([contract])
-    if contract not in contracts:
+async def read_line(app: App, contract: int, line: int, *, belief: Timeline = _NOTHING_KNOWN) -> Timeline:
+    """The actual timeline of one line; rates that no row tells are as believed.
+
+    Raises RetryLater, Misconfigured; Refused where the contract is gone.
+    """
+    found = (await app.autotask.contracts([contract])).get(contract)
+    if found is None:
         raise Refused("contract_not_found", f"Autotask does not show contract {contract}.", status=409)
     rows = await app.autotask.units([line])
-    return from_rows(rows[line], Window(contracts[contract].start, contracts[contract].end))
+    return read(rows[line], Window(found.start, found.end), found.calendar).completed(belief)
 
 
 async def sync_to_autotask(app: App, customer: str, subscription: str, caller: str) -> list[Address]:

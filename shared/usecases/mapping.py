@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from shared.domain.billing import BillingCalendar, Policy, billed_units
-from shared.domain.calendar import PeriodType
+from shared.domain.billing import Policy, billed_units
+from shared.domain.calendar import BillingCalendar
 from shared.domain.contract import Contract
 from shared.domain.errors import CspError, Refused
 from shared.domain.known import Intention, Known
@@ -76,7 +76,7 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
         contract=contract.id,
         line=line,
         service=service,
-        calendar=BillingCalendar(contract.start, _period(contract)),
+        calendar=_calendar(contract),
         policy=policy,
         since=app.business_date(reading.observed_at),
         since_sequence=present.value.since_sequence if present and same_line else head.value.next_sequence,
@@ -139,12 +139,11 @@ async def _contract(app: App, request: MappingRequest) -> Contract:
     return contract
 
 
-def _period(contract: Contract) -> PeriodType:
-    try:
-        return PeriodType(contract.period_type or PeriodType.MONTHLY)
-    except ValueError:
+def _calendar(contract: Contract) -> BillingCalendar:
+    if contract.calendar is None:
         sentence = f"Contract {contract.id} has the billing period {contract.period_type}, which is not known here."
-        raise Refused("contract_period_unknown", sentence, status=409) from None
+        raise Refused("contract_period_unknown", sentence, status=409)
+    return contract.calendar
 
 
 async def map_customer(app: App, customer: str, company: int, caller: str) -> CustomerMapping:
@@ -292,8 +291,8 @@ async def carry_out_mapping(app: App, stored: Stored[Operation]) -> Stored[Opera
         return await _later(app, stored, str(error))
     if not await _assigned(app, operation.address, new):
         return await _refused(app, stored, "line_taken", "The line was given to another subscription meanwhile.")
-    if new is not None and actual is not None and not change.policy_only:
-        await _adopt(app, operation, new, actual)
+    if new is not None and actual is not None:
+        await (_keep_line(app, new) if change.policy_only else _adopt(app, operation, new, actual))
     stored = await settle_as(app, stored, PartnerStatus.NOT_NEEDED)
     if stored.value.pushable:
         await send_again(app, stored)
@@ -347,13 +346,23 @@ async def _go_back(app: App, operation: Operation, change: MappingChange) -> Non
         await app.mappings.assign(present, parse(SubscriptionMapping, change.previous) if change.previous else None)
 
 
+async def _keep_line(app: App, mapping: SubscriptionMapping) -> None:
+    """The line row stays as it is but for the policies that a push goes by."""
+    stored = await app.ledger.line(mapping.customer, mapping.line)
+    if stored is None or stored.value.subscription != mapping.subscription:
+        return
+    line = replace(stored.value, drift=mapping.policy.drift, prorate=mapping.policy.prorate)
+    if line != stored.value:
+        await app.ledger.commit(mapping.customer, Changes(line=Stored(line, stored.etag)))
+
+
 async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping, actual: Timeline) -> None:
     """The line row: what Autotask shows is taken as verified, and as desired until an operation is folded on top."""
     stored = await app.ledger.line(mapping.customer, mapping.line)
     pushes = any(leg.line == mapping.line for leg in operation.legs)
     folded = operation.address.sequence - 1 if pushes else operation.address.sequence
     key = LineKey(mapping.customer, mapping.subscription, mapping.contract, mapping.line)
-    line = new_line(key, actual, folded=folded)
+    line = new_line(key, actual, folded=folded, policy=mapping.policy)
     if stored is not None and stored.value.subscription == mapping.subscription:
         if stored.value.folded >= operation.address.sequence:
             return  # an earlier attempt of this operation came as far, and the pusher has gone on from there

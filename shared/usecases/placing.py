@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.domain.billing import BillingCalendar, Policy
-from shared.domain.calendar import PeriodType
+from shared.domain.billing import Policy
 from shared.domain.contract import ContractLine
 from shared.domain.errors import CspError, OutcomeUnknown, Refused
 from shared.domain.line import Line
@@ -74,6 +73,8 @@ async def _mapping(app: App, operation: Operation, wanted: Place) -> Subscriptio
     contract = (await app.autotask.contracts([wanted.contract])).get(wanted.contract)
     if contract is None:
         raise Refused("contract_not_found", f"Autotask does not show contract {wanted.contract}.")
+    if contract.calendar is None:
+        raise Refused("contract_period_unknown", f"The billing period of contract {contract.id} is not known here.")
     like = await app.mappings.subscription(address.customer, wanted.like)
     line = await free_line(app, contract.id, product.service, address.customer, address.subscription)
     mapping = SubscriptionMapping(
@@ -82,7 +83,7 @@ async def _mapping(app: App, operation: Operation, wanted: Place) -> Subscriptio
         contract=contract.id,
         line=line,
         service=product.service,
-        calendar=BillingCalendar(contract.start, PeriodType(contract.period_type or PeriodType.MONTHLY)),
+        calendar=contract.calendar,
         policy=like.value.policy if like else Policy(),
         since=operation.business_date,
         since_sequence=address.sequence,
@@ -124,7 +125,7 @@ async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping, a
     if stored is not None and stored.value.subscription == mapping.subscription and stored.value.folded >= sequence - 1:
         return  # an earlier attempt came as far, and the pusher may have gone on from there
     key = LineKey(mapping.customer, mapping.subscription, mapping.contract, mapping.line)
-    line = new_line(key, actual, folded=sequence - 1)
+    line = new_line(key, actual, folded=sequence - 1, policy=mapping.policy)
     if stored is not None:
         line = _with_memory_of(line, stored.value)
     await app.ledger.commit(mapping.customer, Changes(line=Stored(line, stored.etag if stored else None)))

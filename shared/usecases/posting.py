@@ -6,14 +6,14 @@ the first throttle or refusal of our credentials ends the sending of every line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.line import Intent, IntentState
 from shared.domain.operation import Reason
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
-from shared.domain.planning import Adjustment, Shortfall, apply
+from shared.domain.planning import Adjustment, Plan, apply
+from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Timeline
 from shared.usecases.app import App
 from shared.usecases.lease import Held, Stopped
@@ -29,21 +29,19 @@ class Posted:
     work: Work
     expected: Timeline
     shortfalls: tuple[Shortfall, ...] = ()
-    alternative: Timeline | None = None  # what a refused adjustment would have led to, had it been executed
+    refused: Intent | None = None  # Autotask said no; it may have been executed all the same
     refusal: AdjustmentRefused | None = None
     maybe_ours: bool = False  # the refused date may be taken by a lost attempt of ours
 
 
-async def send(
-    app: App, held: Held, work: Work, adjustments: Sequence[Adjustment], shortfalls: tuple[Shortfall, ...]
-) -> Posted | None:
+async def send(app: App, held: Held, work: Work, plan: Plan) -> Posted | None:
     """Send the adjustments one after the other; None where the line is put to sleep. Raises WriteConflict, LeaseLost.
 
     After a refused increase no decrease is sent: alone it would bill less than was billed and less than is wanted.
     """
-    posted = Posted(work, work.actual, shortfalls)
+    posted = Posted(work, work.line.value.verified, plan.shortfalls)
     increase_refused = False
-    for adjustment in adjustments:
+    for adjustment in plan.adjustments:
         if increase_refused and adjustment.change < 0:
             break
         async with held.slots:
@@ -82,19 +80,17 @@ async def _post(app: App, held: Held, posted: Posted, adjustment: Adjustment) ->
     earlier = work.line.value.intent
     await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
     outcome = await app.autotask.adjust(
-        contract=work.key.contract,
-        line=work.key.line,
-        change=adjustment.change,
-        effective=adjustment.date,
-        deadline=deadline,
+        contract=work.key.contract, line=work.key.line, adjustment=adjustment, deadline=deadline
     )
+    if _was_ours(work, adjustment, outcome):
+        outcome = Accepted()
     match outcome:
         case Accepted():  # stored at once: after a success it is never sent again, only verified
             posted.expected = after
             await save_line(app, work, replace(work.line.value, intent=replace(intent, state=IntentState.ACCEPTED)))
         case AdjustmentRefused():
             _keep(work, earlier)
-            posted.alternative, posted.refusal = after, outcome
+            posted.refused, posted.refusal = intent, outcome
             posted.maybe_ours = outcome.kind == "duplicate" and _lost_attempt_on(work, adjustment)
             if not posted.maybe_ours:
                 _learn(work, adjustment, outcome)
@@ -113,9 +109,15 @@ async def pause(app: App, work: Work, until: datetime | None, reason: Reason) ->
     await wait(app, work, until, reason)
 
 
+def _was_ours(work: Work, adjustment: Adjustment, outcome: AdjustOutcome) -> bool:
+    """Whether a date is taken by a lost attempt at the very same rates: they are set and not added, so it is done."""
+    is_taken = isinstance(outcome, AdjustmentRefused) and outcome.kind == "duplicate"
+    return is_taken and not adjustment.change and adjustment in work.line.value.suspects
+
+
 def _lost_attempt_on(work: Work, adjustment: Adjustment) -> bool:
     """Whether a date that Autotask calls taken shows nothing, and an attempt of ours was given up for lost on it."""
-    shown = any(step.date == adjustment.date for step in work.actual.steps)
+    shown = any(step.date == adjustment.date for step in work.reading.shown.without_rates().steps)
     return not shown and any(suspect.date == adjustment.date for suspect in work.line.value.suspects)
 
 

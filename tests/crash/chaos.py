@@ -16,7 +16,7 @@ from shared.domain.actions import Action
 from shared.domain.errors import CspError, RetryLater
 from shared.domain.operation import Address
 from shared.domain.planning import DriftPolicy
-from shared.domain.timeline import Timeline
+from shared.domain.timeline import Timeline, first_difference
 from shared.usecases.app import App
 from shared.usecases.dead_letters import resubmit, sweep, sync_to_autotask
 from shared.usecases.sync import sync_customer
@@ -24,7 +24,7 @@ from shared.usecases.wake import wake
 from tests.crash.scenarios import ask, change, map_to
 from tests.world import autotask, partner_center
 from tests.world.autotask import Adjusted, AdjustFault
-from tests.world.checks import lines
+from tests.world.checks import CONTRACT_WINDOW, lines
 from tests.world.partner_center import ChangeFault
 from tests.world.steps import Side, Steps
 from tests.world.world import CUSTOMER, Process, World, line_id, subscription_id
@@ -67,7 +67,7 @@ class Chaos:
         await self._decide()
 
     async def _prepare(self) -> None:
-        self.world.autotask.same_date_refused = self._chance.random() < 0.5
+        self.world.autotask.habits.same_date_refused = self._chance.random() < 0.5
         for number in range(1, SUBSCRIPTIONS + 1):
             self.world.subscribe(number, 10 * number)
             self.world.add_line(number, 10 * number)
@@ -219,12 +219,12 @@ class Chaos:
         line = next(line for line in lines(self.world) if line.line == adjusted.line)
         intent = line.intent
         announced = intent is not None and (intent.adjustment, intent.send_by) == (
-            adjusted.adjustment,
+            adjusted.sent,
             adjusted.deadline,
         )
         if not announced:
             self.unexpected.append(f"{adjusted} without its intent")
-        elif intent is not None and not self.by_hand and intent.before != before:
+        elif intent is not None and not self.by_hand and _differ(intent.before, before):
             self.unexpected.append(f"{adjusted} planned on {intent.before}, met {before}")
 
     # How it ends
@@ -298,6 +298,10 @@ class Chaos:
 
     def _note(self, text: str) -> None:
         self.log.append(f"{self.world.clock.now():%d %H:%M:%S.%f} {text}")
+
+
+def _differ(planned_on: Timeline, met: Timeline) -> bool:
+    return first_difference(planned_on, met, owned=met, window=CONTRACT_WINDOW) is not None
 
 
 def _overwrite(address: Address) -> Callable[[App], Awaitable[Any]]:
