@@ -9,6 +9,7 @@ from pydantic import Field
 
 from functions.http_actions import representations as show
 from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.prices import PricingBody
 from functions.http_actions.problems import BadRequest
 from functions.http_actions.reach import within_reach
 from shared.domain.billing import Policy
@@ -68,6 +69,7 @@ class SubscriptionBody(Body):
     service_id: Id | None = None
     units: Literal["adopt", "push"] | None = None
     policy: PolicyBody | None = None
+    pricing: PricingBody | None = None
 
 
 @blueprint.function_name("list_customer_mappings")
@@ -197,6 +199,7 @@ async def put_subscription_mapping(call: Call) -> Answer:
         service=body.service_id,
         units=body.units,
         policy=_policy(body.policy),
+        pricing=body.pricing.pricing() if body.pricing else None,
     )
     return await _mapped(call, await mapping_use_cases.map_subscription(call.app, request))
 

@@ -14,6 +14,7 @@ from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, NotAll
 from shared.domain.billing import Policy
 from shared.domain.known import Known
 from shared.domain.operation import Event, Leg, Operation
+from shared.domain.pricing import Pricing
 from shared.domain.shortfalls import Shortfall
 from shared.domain.subscription import Subscription
 from shared.messaging.envelope import BrokerMessage
@@ -196,7 +197,7 @@ def _leg(leg: Leg) -> dict[str, Any]:
 def approximation(item: Shortfall) -> dict[str, Any]:
     """A stretch of days that is billed otherwise than wanted, with its money where it is known."""
     shown = {**camel(plain(item)), "end": moment(item.end)}
-    return {name: value for name, value in shown.items() if name == "end" or value not in (None, False)}
+    return {name: value for name, value in shown.items() if name == "end" or (value is not None and value is not False)}
 
 
 def known(document: dict[str, Any]) -> dict[str, Any]:
@@ -251,6 +252,7 @@ def subscription_mapping(item: SubscriptionMapping) -> dict[str, Any]:
         "since": moment(item.since),
         "periodType": item.calendar.period.name.lower(),
         "policy": policy(item.policy),
+        "pricing": pricing(item.pricing),
         "changedAt": moment(item.changed_at),
         "changedBy": item.changed_by,
     }
@@ -260,6 +262,11 @@ def policy(item: Policy) -> dict[str, Any]:
     """A billing policy, every rule of it."""
     found: dict[str, Any] = camel(plain(item))
     return found
+
+
+def pricing(item: Pricing) -> dict[str, Any]:
+    """Where a mapping's price and cost come from."""
+    return {"source": item.source.value, "unitPrice": plain(item.price), "unitCost": plain(item.cost)}
 
 
 def dead_letter(item: Operation) -> dict[str, Any]:

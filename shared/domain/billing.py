@@ -15,6 +15,7 @@ from enum import StrEnum
 from shared.domain.calendar import BillingCalendar
 from shared.domain.known import Known
 from shared.domain.planning import DriftPolicy
+from shared.domain.pricing import Schedule
 from shared.domain.timeline import FreeFrom, RateStep, Target
 
 _SECOND = timedelta(seconds=1)
@@ -130,6 +131,38 @@ def rate_steps(
             day = calendar.next_period(latest) if step.on <= latest else calendar.period_from(step.on)
         dated[day] = RateStep(day, step.amount)
     return tuple(dated.values())
+
+
+def rate_target(
+    schedule: Schedule, today: date, calendar: BillingCalendar, policy: Policy, *, posted_through: date | None
+) -> Target:
+    """The effect of a new price and cost on a line that is billed already; its units stay."""
+    price, cost = (
+        rate_steps(steps, start, today, calendar, posted_through=posted_through)
+        for steps, start in ((schedule.price, policy.price_from), (schedule.cost, policy.cost_from))
+    )
+    return Target(None, today, today, price, cost)
+
+
+def opening_target(
+    units: int, day: date, schedule: Schedule, calendar: BillingCalendar, policy: Policy, *, free: bool = False
+) -> Target:
+    """The effect of units that begin to be billed on a line, at their price and cost from the same day on."""
+
+    def opening(steps: tuple[RateStep, ...], start: StartFrom) -> tuple[RateStep, ...]:
+        if not steps or steps[0].amount is None:
+            return ()
+        later = rate_steps(steps[1:], start, day, calendar, posted_through=None)
+        return RateStep(day, steps[0].amount), *(step for step in later if step.on > day)
+
+    return Target(
+        units,
+        day,
+        day,
+        opening(schedule.price, policy.price_from),
+        opening(schedule.cost, policy.cost_from),
+        free=FreeFrom(day, free=True) if free else None,
+    )
 
 
 def term_end(end: datetime | None) -> date | None:

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     DETECTED = "detected"  # sync saw a change that nobody asked us for
     MOVED = "moved"  # seats came here, or went, by the operation of another subscription
     MAP = "map"  # a subscription's line was named, changed or given up
+    CHANGE_PRICE = "change_price"  # what its units are billed at, or cost
 
 
 class PartnerStatus(StrEnum):
