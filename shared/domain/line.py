@@ -11,14 +11,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
+from shared.domain.edits import NO_EDITS, added, difference, with_edits
 from shared.domain.planning import Adjustment, DriftPolicy, apply
 from shared.domain.rates import Rate, same
-from shared.domain.reading import Reading
+from shared.domain.reading import Fit, Named, Reading
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 
 _SUSPECTS_KEPT = 8  # more attempts of unknown outcome than this on one line are a case for a person
+_NAMED_KEPT = 16  # rates named longer ago than that show on whole periods by now
 
 
 class IntentState(StrEnum):
@@ -62,7 +65,36 @@ class Line:
     last_effect: datetime | None = None  # the last moment at which a request of ours may have taken effect
     drift: DriftPolicy = DriftPolicy.REVIEW
     prorate: bool = True
+    edits: Timeline = NO_EDITS  # what people added in Autotask and shall stay on top of `desired`
+    named: tuple[Named, ...] = ()  # the rates of our last adjustments, to tell what a part of a period is billed at
     schema: int = 1
+
+    @property
+    def wanted(self) -> Timeline:
+        """What the line shall bill: what is desired, with the hand edits that are respected."""
+        return with_edits(self.desired, self.edits)
+
+    @property
+    def attempts(self) -> tuple[Named, ...]:
+        """Every rate that we named lately, whether the adjustment took effect or not."""
+        open_ones = (*self.suspects, *([self.intent.adjustment] if self.intent else ()))
+        return (*self.named, *(named_by(adjustment) for adjustment in open_ones))
+
+    @property
+    def events(self) -> frozenset[date]:
+        """The dates on which adjustments of ours named rates."""
+        return frozenset(item.on for item in self.named)
+
+    def with_named(self, adjustment: Adjustment) -> Line:
+        """The line that remembers the rates of an adjustment which Autotask took."""
+        if adjustment.price is None and adjustment.cost is None:
+            return self
+        return replace(self, named=(*self.named, named_by(adjustment))[-_NAMED_KEPT:])
+
+    def respecting(self, actual: Timeline, *, until: date) -> Line:
+        """The line with what a reading shows more or less than was verified kept as a hand edit."""
+        found = difference(actual, self.verified, owned=self.desired, until=until)
+        return replace(self, edits=added(self.edits, found))
 
 
 class Verdict(StrEnum):
@@ -117,23 +149,34 @@ def _effect(intent: Intent, reading: Reading, owned: Timeline, window: Window) -
 
 
 def _rates_effect(intent: Intent, reading: Reading, window: Window) -> _Effect:
-    """What is shown of an adjustment that names rates alone: looked for on the days on which it makes a difference."""
+    """What is shown of an adjustment that names rates alone."""
     if not _same_units(reading.shown, intent.after, window):
         return _Effect.SOMETHING_ELSE
-    seen: set[_Effect] = set()
-    for day in _days(window, reading.shown, intent.before, intent.after):
-        for kind in Rate:
-            shown, before, after = (
-                timeline.rate_at(kind, day) for timeline in (reading.shown, intent.before, intent.after)
-            )
-            if shown is None or after is None or same(before, after):
-                continue
-            if same(shown, after):
-                seen.add(_Effect.SHOWN)
-            else:
-                seen.add(_Effect.NOT_SHOWN if before is None or same(shown, before) else _Effect.SOMETHING_ELSE)
+    seen = _seen_of_rates(reading, intent.before, intent.after, window)
     order = (_Effect.SHOWN, _Effect.SOMETHING_ELSE, _Effect.NOT_SHOWN)
     return next((effect for effect in order if effect in seen), _Effect.UNSEEABLE)
+
+
+def _seen_of_rates(reading: Reading, before: Timeline, after: Timeline, window: Window) -> set[_Effect]:
+    """What the days on which two timelines differ in a rate show of the second."""
+    return {
+        _seen_of_rate(reading, kind, day, before.rate_at(kind, day), after.rate_at(kind, day))
+        for day in _days(window, reading.shown, before, after)
+        for kind in Rate
+    }
+
+
+def _seen_of_rate(reading: Reading, kind: Rate, day: date, before: Decimal | None, after: Decimal | None) -> _Effect:
+    fit = None if after is None or same(before, after) else reading.fit(kind, day, after)
+    if fit is None:
+        return _Effect.UNSEEABLE
+    if before is None:  # what it was before is not known, so that a rough fit says nothing
+        return {Fit.EXACT: _Effect.SHOWN, Fit.ROUGH: _Effect.UNSEEABLE, Fit.NO: _Effect.NOT_SHOWN}[fit]
+    other = reading.fit(kind, day, before) or Fit.NO
+    if fit is other:
+        is_whole = reading.shown.rate_at(kind, day) is not None
+        return _Effect.SOMETHING_ELSE if is_whole else _Effect.UNSEEABLE
+    return _Effect.SHOWN if fit > other else _Effect.NOT_SHOWN
 
 
 def _same_units(one: Timeline, other: Timeline, window: Window) -> bool:
@@ -174,6 +217,11 @@ def _days(window: Window, *timelines: Timeline) -> list[date]:
 _NO_RATES = Timeline()
 
 
+def named_by(adjustment: Adjustment) -> Named:
+    """The rates that an adjustment names."""
+    return Named(adjustment.date, adjustment.price, adjustment.cost)
+
+
 def forget(line: Line) -> Line:
     """Give an intent up for lost; it is remembered as a suspect so that a late echo is recognised as ours."""
     if line.intent is None:
@@ -182,12 +230,18 @@ def forget(line: Line) -> Line:
 
 
 def echo_of(line: Line, reading: Reading, window: Window) -> tuple[Adjustment, ...] | None:
-    """The suspects that explain why a reading differs from the verified timeline; None if none do."""
+    """The suspects that a reading shows to have taken effect after all; None if it shows none."""
     for size in range(1, len(line.suspects) + 1):
         for chosen in itertools.combinations(line.suspects, size):
-            after = apply(line.verified, chosen)
-            if _same_units(reading.shown, after, window) and _explained(
-                reading.shown, (line.verified, after), chosen, owned=line.desired, window=window
+            after = apply(line.verified, chosen, line.events)
+            sources = (line.verified, after)
+            if (
+                _same_units(reading.shown, after, window)
+                and _explained(reading.shown, sources, chosen, owned=line.desired, window=window)
+                and (
+                    not _same_units(line.verified, after, window)
+                    or _Effect.SHOWN in _seen_of_rates(reading, line.verified, after, window)
+                )
             ):
                 return chosen
     return None

@@ -171,9 +171,14 @@ class Leg:
     drift: DriftSeen | None = None
     permission: Permission | None = None
     decided: bool = False  # a person re-submitted it after looking: an accepted adjustment may be planned anew
+    decided_at: datetime | None = None
     settled_at: datetime | None = None
     shortfalls: tuple[Shortfall, ...] = ()
     place: Place | None = None
+
+    def decided_after(self, moment: datetime) -> bool:
+        """Whether a person decided about what was sent until a moment; what was sent later needs another decision."""
+        return self.decided and self.status in PUSHABLE and (self.decided_at is None or self.decided_at > moment)
 
     def to(self, status: LegStatus) -> Leg:
         """The leg in another status. Raises ValueError where the table of transitions does not know the step."""

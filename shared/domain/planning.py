@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+from shared.domain.edits import difference, with_edits
 from shared.domain.rate_plan import RunningRate, plan_rate
 from shared.domain.rates import Rate, same
 from shared.domain.shortfalls import Shortfall, shortfalls_of
@@ -24,6 +25,7 @@ from shared.domain.unusable import Unusable
 
 CONTRACT_ENDED: Final = "contract_ended"
 NO_USABLE_DATE: Final = "no_usable_date"
+NO_EVENTS: Final[frozenset[date]] = frozenset()
 
 
 class DriftPolicy(StrEnum):
@@ -102,9 +104,16 @@ class Blocked:
 
 
 def plan(
-    desired: Timeline, actual: Timeline, verified: Timeline, policy: DriftPolicy, unusable: Unusable
+    desired: Timeline,
+    actual: Timeline,
+    verified: Timeline,
+    policy: DriftPolicy,
+    unusable: Unusable,
+    events: frozenset[date] = NO_EVENTS,
 ) -> Plan | Nothing | Drift | Blocked:
     """Decide what to send to Autotask for one line. Never raises for valid timelines.
+
+    `events` are dates on which adjustments of ours named rates: theirs hold from there, even where nothing shows it.
 
     Only days inside the contract's window count, and rates only where they are ours and units are billed. Hand edits
     (actual differs from verified) end in `Drift` under `review`; `respect` aims at desired plus their difference, never
@@ -129,12 +138,14 @@ def plan(
     if drifted_on and policy is DriftPolicy.REVIEW:
         return Drift(verified, actual, desired, drifted_on)
 
+    if policy is DriftPolicy.RESPECT:
+        desired = with_edits(desired, difference(actual, verified, owned=desired, until=window.end))
     cuts = [cut for first, last in unusable.cells() for cut in (first, last + 1)]
     first, last = window.start.toordinal(), window.end.toordinal()
-    wish = Wish(desired, actual, verified, respects=policy is DriftPolicy.RESPECT)
+    wish = Wish(desired, actual, events)
     inside = wish.stretches(first, last, cuts)
     adjustments = _adjustments(wish, inside, executable(inside, unusable), unusable)
-    result = apply(actual, adjustments)
+    result = apply(actual, adjustments, events)
     shortfalls = shortfalls_of(wish, inside, result)
     if adjustments:
         return Plan(adjustments, result, shortfalls)
@@ -146,21 +157,21 @@ def plan(
     return Nothing(shortfalls)
 
 
-def apply(timeline: Timeline, adjustments: Iterable[Adjustment]) -> Timeline:
+def apply(timeline: Timeline, adjustments: Iterable[Adjustment], events: frozenset[date] = NO_EVENTS) -> Timeline:
     """The timeline after these adjustments, in whatever order they come.
 
-    Units add up. A named rate holds from its date until the next one on which another is named, or on which the
-    timeline has another than before: what Autotask makes of it is only known once it is read back.
+    Units add up. A named rate holds from its date until the next one on which another is named, on which the timeline
+    has another than before, or which is an event: what Autotask makes of it is only known once it is read back.
     """
     changes: dict[date, int] = {}
     named: dict[date, Adjustment] = {}
     for adjustment in adjustments:
         changes[adjustment.date] = changes.get(adjustment.date, 0) + adjustment.change
         named[adjustment.date] = _latest(named.get(adjustment.date), adjustment)
-    running = {kind: RunningRate(kind, timeline) for kind in Rate}
+    running = {kind: RunningRate(kind, timeline, events) for kind in Rate}
     steps: list[Step] = []
     added = 0
-    for day in sorted({*changes, *(step.date for step in timeline.steps)}):
+    for day in sorted({*changes, *events, *(step.date for step in timeline.steps)}):
         added += changes.get(day, 0)
         for kind, rate in running.items():
             rate.come_to(day)

@@ -20,28 +20,33 @@ from shared.domain.unusable import Unusable
 
 
 class RunningRate:
-    """One rate of a line while walking along its days in order: what Autotask has, and what was named on the way."""
+    """One rate of a line while walking along its days in order: what Autotask has, and what was named on the way.
 
-    def __init__(self, kind: Rate, timeline: Timeline) -> None:
+    `events` are dates on which it has an adjustment of ours that named rates, though nothing may show of it.
+    """
+
+    def __init__(self, kind: Rate, timeline: Timeline, events: frozenset[date]) -> None:
         self._kind = kind
         self._timeline = timeline
+        self._events = events
         self._shown: Decimal | None = None  # the last that was known of Autotask's own
         self.is_named = False
         self.amount: Decimal | None = None
 
     @classmethod
-    def before(cls, day: date, kind: Rate, timeline: Timeline) -> RunningRate:
-        """A walk that has come to the eve of a day."""
-        running = cls(kind, timeline)
+    def before(cls, day: date, kind: Rate, wish: Wish) -> RunningRate:
+        """A walk along what a line has that has come to the eve of a day."""
+        timeline = wish.actual
+        running = cls(kind, timeline, wish.events)
         for step in timeline.steps:
             if step.date < day:
                 running.come_to(step.date)
         return running
 
     def come_to(self, day: date) -> None:
-        """Go on to a day: a rate that was named ends where Autotask has another one than before."""
+        """Go on to a day: a rate that was named ends where Autotask has one of its own, as far as is known."""
         shown = self._timeline.rate_at(self._kind, day)
-        changes = shown is not None and not same(shown, self._shown)
+        changes = shown is not None and (day in self._events or not same(shown, self._shown))
         if changes or not self.is_named:
             self.amount, self.is_named = shown, False
         self._shown = self._shown if shown is None else shown
@@ -76,7 +81,7 @@ def plan_rate(
     """
     plan = RatePlan()
     aims = _aims(kind, wish, stretches, billed)
-    running = RunningRate.before(stretches[0].start, kind, wish.actual)
+    running = RunningRate.before(stretches[0].start, kind, wish)
 
     def is_last_chance(index: int) -> bool:
         """Nothing is billed here, and the next stretch is but starts on a date on which nothing can be named."""

@@ -45,45 +45,32 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is wanted of a line; `respects`: a hand edit (actual against verified) stays on top of what we desire."""
+    """What is wanted of a line, and what it has; `events` are dates on which it has rates of its own, seen or not."""
 
     desired: Timeline
     actual: Timeline
-    verified: Timeline
-    respects: bool = False
-
-    def units(self, day: date) -> int:
-        """The units to bill on a day. Zero stays zero: a cancelled line ends at 0 whatever was edited by hand."""
-        desired = self.desired.at(day)
-        if self.respects and desired > 0:
-            return max(0, desired + self.actual.at(day) - self.verified.at(day))
-        return desired
+    events: frozenset[date] = frozenset()
 
     def rate(self, kind: Rate, day: date) -> Decimal | None:
-        """The rate to bill on a day, None where it is not ours. What shall be free stays so whatever was edited."""
-        desired = self.desired.rate_at(kind, day)
-        actual, verified = self.actual.rate_at(kind, day), self.verified.rate_at(kind, day)
-        if not desired or not self.respects or actual is None or verified is None:
-            return desired
-        kept = desired + actual - verified
-        return max(Decimal(0), kept) if desired > 0 else kept
+        """The rate to bill on a day, None where it is not ours."""
+        return self.desired.rate_at(kind, day)
 
     def stretches(self, first: int, last: int, cuts: Iterable[int] = ()) -> list[Stretch]:
         """The days from `first` to `last` in stretches without a change, cut at `cuts` too; none if it is after."""
         if first > last:
             return []
-        days = {day.toordinal() for day in dates_of(self.desired, self.actual, self.verified)}
+        days = {day.toordinal() for day in (*dates_of(self.desired, self.actual), *self.events)}
         starts = sorted({first, *(cut for cut in (*days, *cuts) if first < cut <= last)})
         ends = [*(start - 1 for start in starts[1:]), last]
         dates = [date.fromordinal(start) for start in starts]
         return [
-            Stretch(start, end, self.units(day), self.actual.at(day))
+            Stretch(start, end, self.desired.at(day), self.actual.at(day))
             for start, end, day in zip(starts, ends, dates, strict=True)
         ]
 
     def held_after(self, end: date) -> Wish:
-        """The same with both readings held after the contract's end: nothing is billed there, so they say nothing."""
-        return replace(self, actual=_held_after(self.actual, end), verified=_held_after(self.verified, end))
+        """The same with the reading held after the contract's end: nothing is billed there, so it says nothing."""
+        return replace(self, actual=Timeline(tuple(step for step in self.actual.steps if step.date <= end)))
 
 
 def executable(stretches: Sequence[Stretch], unusable: Unusable) -> list[int]:
@@ -121,7 +108,3 @@ def _nearest(stretches: Sequence[Stretch]) -> int:
         if 2 * passed > total:
             break
     return min(max(median, lowest), highest)
-
-
-def _held_after(timeline: Timeline, end: date) -> Timeline:
-    return Timeline(tuple(step for step in timeline.steps if step.date <= end))

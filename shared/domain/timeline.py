@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from operator import attrgetter
@@ -21,7 +21,6 @@ from shared.domain.rates import Rate, same
 Day: TypeAlias = date  # a field named `date` hides the type of that name from whoever evaluates annotations
 
 _FREE = Decimal(0)
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +84,16 @@ class Timeline:
         """The units alone."""
         return Timeline(tuple(Step(step.date, step.units) for step in self.steps))
 
-    def adopting(self, actual: Timeline, *, until: date = date.max) -> Timeline:
-        """This desired timeline come to terms with what is billed: its units, and its rates where they are ours.
-
-        After `until` (the contract's end) it stays as it is.
-        """
+    def adopting(self, actual: Timeline) -> Timeline:
+        """This desired timeline come to terms with what is billed: its units, and its rates where they are ours."""
 
         def adopted(day: date) -> Step:
             mine, theirs = self.on(day), actual.on(day)
-            if day > until:
-                return replace(mine, date=day)
             price = mine.price if mine.price is None or mine.free or theirs.price is None else theirs.price
             cost = mine.cost if mine.cost is None or theirs.cost is None else theirs.cost
             return Step(day, theirs.units, price, cost, free=mine.free)
 
-        after = [until + _DAY] if until < date.max else []
-        return Timeline(tuple(adopted(day) for day in sorted({*dates_of(self, actual), *after})))
+        return Timeline(tuple(adopted(day) for day in dates_of(self, actual)))
 
     def filled_from(self, other: Timeline) -> Timeline:
         """This timeline with the other's rates wherever it has none of its own."""

@@ -24,7 +24,7 @@ from shared.domain import explanations as say
 from shared.domain.contract import Contract
 from shared.domain.errors import Malformed, Misconfigured, RetryLater
 from shared.domain.line import Intent, Line, Verdict, echo_of, fingerprint, forget, judge, without
-from shared.domain.operation import PUSHABLE, Address, DriftSeen, Reason
+from shared.domain.operation import Address, DriftSeen, Reason
 from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, plan
 from shared.domain.rates import Rate
 from shared.domain.reading import UnitsRow, read
@@ -157,13 +157,13 @@ async def _settle_intent(app: App, work: Work) -> Line | None:
     match _verdict(app, work, intent):
         case Verdict.DONE:
             work.kept = intent.after
-            return replace(line, verified=work.reading.completed(intent.after), intent=None)
+            return replace(line, verified=_actual(work, line, intent.after), intent=None)
         case Verdict.NOT_DONE:  # what the plan's earlier adjustments did is in the reading, and it is ours
             return _forgotten(work, line, intent)
         case Verdict.TOO_EARLY:
             reason = Reason("settling", "An earlier attempt is not settled yet.")
             await wait(app, work, settled_from, reason, line=line, earlier_attempt_open=True)
-        case Verdict.NEVER_VISIBLE if any(leg.decided and leg.status in PUSHABLE for leg in work.legs):
+        case Verdict.NEVER_VISIBLE if any(leg.decided_after(intent.send_by) for leg in work.legs):
             return _forgotten(work, line, intent)
         case Verdict.NEVER_VISIBLE:  # the intent stays: whatever is pushed next on this line waits for a person too
             await die(app, work, say.never_visible(work.where, intent.adjustment), line=line)
@@ -186,16 +186,24 @@ def _verdict(app: App, work: Work, intent: Intent) -> Verdict:
 
 def _forgotten(work: Work, line: Line, intent: Intent) -> Line:
     work.kept = intent.before
-    return replace(forget(line), verified=work.reading.completed(intent.before))
+    return replace(forget(line), verified=_actual(work, line, intent.before))
+
+
+def _actual(work: Work, line: Line, belief: Timeline) -> Timeline:
+    """What the line bills, as far as its rows tell; the rest as believed."""
+    return work.reading.completed(belief, line.attempts)
 
 
 async def _explain_difference(app: App, work: Work, line: Line) -> Line | None:
     """A reading that differs from the verified one: a late echo of ours, too fresh to judge, or left to the plan."""
-    if first_difference(work.reading.shown, line.verified, owned=line.desired, window=work.window) is None:
-        return line
     echo = echo_of(line, work.reading, work.window)
     if echo is not None:
-        return replace(line, verified=work.reading.completed(line.verified), suspects=without(line.suspects, echo))
+        work.kept = line.verified
+        verified = _actual(work, line, line.verified)
+        return replace(line, verified=verified, suspects=without(line.suspects, echo))
+    actual = _actual(work, line, line.verified)
+    if first_difference(actual, line.verified, owned=line.desired, window=work.window) is None:
+        return line
     quiet_until = line.last_effect + app.times.settle if line.last_effect else None
     if quiet_until is not None and app.now() < quiet_until:
         await wait(app, work, quiet_until, Reason("settling", "Autotask does not show our last change yet."), line=line)
@@ -204,17 +212,20 @@ async def _explain_difference(app: App, work: Work, line: Line) -> Line | None:
 
 
 async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
-    actual = work.reading.completed(line.verified)
-    desired = line.desired if work.kept is None else line.desired.filled_from(work.kept)
+    actual = _actual(work, line, line.verified)
+    policy = _policy(work, line, actual)
+    if policy is DriftPolicy.RESPECT:
+        line, policy = line.respecting(actual, until=work.window.end), DriftPolicy.OVERWRITE
+    wanted = line.wanted if work.kept is None else line.wanted.filled_from(work.kept)
+    known = replace(line, verified=actual)
     ever = Window(work.window.start, date.max)
-    if first_difference(actual, desired, owned=desired, window=ever, unknown_differs=True) is None:
-        work.line = replace(work.line, value=replace(line, verified=actual))
+    if first_difference(actual, wanted, owned=wanted, window=ever, unknown_differs=True) is None:
+        work.line = replace(work.line, value=known)
         await synced(app, work, ())  # done, by whomever
         return None
-    policy = _policy(work, line, actual)
-    match plan(desired, actual, line.verified, policy, _unusable(work, line)):
+    match plan(wanted, actual, line.verified, policy, _unusable(work, line), line.events):
         case Nothing(shortfalls):
-            work.line = replace(work.line, value=_adjusted(work, line, policy, actual, actual))
+            work.line = replace(work.line, value=known)
             await synced(app, work, shortfalls)
         case Drift() as found:
             seen = _numbers(work, line, found.verified, on=found.on)
@@ -223,18 +234,9 @@ async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
             reason = say.blocked(work.where, found, work.targets, _posted_through(work, prorate=line.prorate))
             await die(app, work, reason, line=line)
         case Plan() as found:
-            work.line = replace(work.line, value=_adjusted(work, line, policy, actual, found.result))
+            work.line = replace(work.line, value=known)
             return await send(app, held, work, found)
     return None
-
-
-def _adjusted(work: Work, line: Line, policy: DriftPolicy, actual: Timeline, result: Timeline) -> Line:
-    """The line with what it shows as verified; a respected hand edit is part of what is desired from here on."""
-    edited = first_difference(actual, line.verified, owned=line.desired, window=work.window) is not None
-    desired = line.desired
-    if policy is DriftPolicy.RESPECT and edited:
-        desired = desired.adopting(result, until=work.window.end)
-    return replace(line, verified=actual, desired=desired)
 
 
 def _policy(work: Work, line: Line, actual: Timeline) -> DriftPolicy:
@@ -260,7 +262,7 @@ def _posted_through(work: Work, *, prorate: bool) -> date | None:
 
 def _numbers(work: Work, line: Line, verified: Timeline, *, on: date | None = None) -> DriftSeen:
     """The three numbers of a difference on its first day: units, and the rates that are known."""
-    desired, actual = line.desired, work.reading.completed(line.verified)
+    desired, actual = line.wanted, _actual(work, line, line.verified)
     day = on or first_difference(actual, verified, owned=desired, window=work.window)
     if day is None:
         day = next(iter(dates_of(verified, actual, desired)), work.window.start)
@@ -307,8 +309,9 @@ async def _verify(app: App, posted: Sequence[Posted]) -> list[Work]:
 def _visible(app: App, item: Posted) -> Timeline | None:
     """The timeline that the read-back shows: what was expected, or what a refused adjustment led to all the same."""
     work, accepted = item.work, item.work.line.value.intent
-    if item.refused is not None and _verdict(app, work, item.refused) is Verdict.DONE:
-        return item.refused.after
+    refused = item.refused if item.refused is not None and item.refused.adjustment.change else None
+    if refused is not None and _verdict(app, work, refused) is Verdict.DONE:
+        return refused.after  # rates may show for another reason, and the next plan sees what they are
     if accepted is not None:
         return item.expected if _verdict(app, work, accepted) is Verdict.DONE else None
     owned, shown = work.line.value.desired, work.reading.shown
@@ -324,10 +327,10 @@ async def _conclude(app: App, item: Posted) -> bool:
         await pause(app, work, until, Reason("settling", "Autotask accepted the change but does not show it yet."))
         return False
     work.kept = shown
-    line = replace(work.line.value, verified=work.reading.completed(shown), intent=None)
+    line = replace(work.line.value, verified=_actual(work, work.line.value, shown), intent=None)
     work.line = replace(work.line, value=line)
     if item.refusal is None:
-        owned = line.desired.filled_from(shown)
+        owned = line.wanted.filled_from(shown)
         if first_difference(line.verified, shown, owned=owned, window=work.window) is not None:
             return True  # a rate reaches further, or less far, than was expected
         await synced(app, work, item.shortfalls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from shared.domain.edits import NO_EDITS
 from shared.domain.errors import Refused
 from shared.domain.line import Line
 from shared.domain.operation import (
@@ -28,7 +29,6 @@ from shared.usecases.rest import come_to_rest, hand_over, look_again, looked_for
 _SWEEP = 200  # one lock duration is enough to settle as many
 _DESK_ONLY = frozenset({"accepted_not_visible", "outcome_unclear", "line_not_in_ledger"})
 _TRIES = 4
-_NOTHING_KNOWN = Timeline()
 
 
 async def find(app: App, address: Address) -> Stored[Operation]:
@@ -72,7 +72,9 @@ async def reopen(
             return leg
         given = Permission(permission, leg.drift.reading) if permission is not None and leg.drift is not None else None
         opened = leg.to(LegStatus.OPEN)
-        return replace(opened, started=0, retries=0, retry_at=None, permission=given, decided=decided)
+        return replace(
+            opened, started=0, retries=0, retry_at=None, permission=given, decided=decided, decided_at=app.now()
+        )
 
     operation = stored.value
     moved = replace(
@@ -130,6 +132,7 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
         line.value,
         verified=actual,
         desired=desired,
+        edits=NO_EDITS,
         intent=None,
         unsettled=unsettled,
         folded=max(line.value.folded, address.sequence),
@@ -143,13 +146,13 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
 async def _present(app: App, leg: Leg, line: Line) -> Timeline:
     """What Autotask bills on the line now; the last verified where the contract is gone and bills nothing."""
     try:
-        return await read_line(app, leg.contract, leg.line, belief=line.verified)
+        return await read_line(app, leg.contract, leg.line, known=line)
     except Refused:
         return line.verified
 
 
-async def read_line(app: App, contract: int, line: int, *, belief: Timeline = _NOTHING_KNOWN) -> Timeline:
-    """The actual timeline of one line; rates that no row tells are as believed.
+async def read_line(app: App, contract: int, line: int, *, known: Line | None = None) -> Timeline:
+    """The actual timeline of one line; rates that no row tells are as the ledger's line believes.
 
     Raises RetryLater, Misconfigured; Refused where the contract is gone.
     """
@@ -157,7 +160,8 @@ async def read_line(app: App, contract: int, line: int, *, belief: Timeline = _N
     if found is None:
         raise Refused("contract_not_found", f"Autotask does not show contract {contract}.", status=409)
     rows = await app.autotask.units([line])
-    return read(rows[line], Window(found.start, found.end), found.calendar).completed(belief)
+    reading = read(rows[line], Window(found.start, found.end), found.calendar)
+    return reading.completed(known.verified, known.attempts) if known else reading.completed(Timeline())
 
 
 async def sync_to_autotask(app: App, customer: str, subscription: str, caller: str) -> list[Address]:

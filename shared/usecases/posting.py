@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.line import Intent, IntentState
+from shared.domain.line import Intent, IntentState, Verdict, judge
 from shared.domain.operation import Reason
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
 from shared.domain.planning import Adjustment, Plan, apply
@@ -75,19 +75,20 @@ async def _post(app: App, held: Held, posted: Posted, adjustment: Adjustment) ->
     work = posted.work
     deadline = app.now() + app.times.autotask_timeout
     await held.outlive(deadline)
-    after = apply(posted.expected, [adjustment])
+    after = apply(posted.expected, [adjustment], work.line.value.events)
     intent = Intent(adjustment, posted.expected, after, deadline, IntentState.SENDING, work.sequences)
     earlier = work.line.value.intent
     await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
     outcome = await app.autotask.adjust(
         contract=work.key.contract, line=work.key.line, adjustment=adjustment, deadline=deadline
     )
-    if _was_ours(work, adjustment, outcome):
+    if _was_ours(app, work, intent, outcome):
         outcome = Accepted()
     match outcome:
         case Accepted():  # stored at once: after a success it is never sent again, only verified
             posted.expected = after
-            await save_line(app, work, replace(work.line.value, intent=replace(intent, state=IntentState.ACCEPTED)))
+            line = work.line.value.with_named(adjustment)
+            await save_line(app, work, replace(line, intent=replace(intent, state=IntentState.ACCEPTED)))
         case AdjustmentRefused():
             _keep(work, earlier)
             posted.refused, posted.refusal = intent, outcome
@@ -109,16 +110,31 @@ async def pause(app: App, work: Work, until: datetime | None, reason: Reason) ->
     await wait(app, work, until, reason)
 
 
-def _was_ours(work: Work, adjustment: Adjustment, outcome: AdjustOutcome) -> bool:
-    """Whether a date is taken by a lost attempt at the very same rates: they are set and not added, so it is done."""
+def _was_ours(app: App, work: Work, intent: Intent, outcome: AdjustOutcome) -> bool:
+    """Whether a date is taken by a lost attempt at the very same rates, whose effect no reading can show.
+
+    Rates are set and not added, so it is done. Where a reading could show the effect and does not, the date is taken by
+    something else.
+    """
+    adjustment = intent.adjustment
     is_taken = isinstance(outcome, AdjustmentRefused) and outcome.kind == "duplicate"
-    return is_taken and not adjustment.change and adjustment in work.line.value.suspects
+    if not is_taken or adjustment.change or adjustment not in work.line.value.suspects:
+        return False
+    accepted = replace(intent, state=IntentState.ACCEPTED)
+    owned, now = work.line.value.desired, app.now()
+    verdict = judge(accepted, work.reading, owned=owned, window=work.window, now=now, settled_from=now)
+    return verdict is Verdict.DONE
 
 
 def _lost_attempt_on(work: Work, adjustment: Adjustment) -> bool:
-    """Whether a date that Autotask calls taken shows nothing, and an attempt of ours was given up for lost on it."""
-    shown = any(step.date == adjustment.date for step in work.reading.shown.without_rates().steps)
-    return not shown and any(suspect.date == adjustment.date for suspect in work.line.value.suspects)
+    """Whether a date that Autotask calls taken shows nothing, and units of ours were given up for lost on it.
+
+    A lost attempt at rates alone does no harm, whenever it comes; nor does one on a date that an accepted one has.
+    """
+    line, day = work.line.value, adjustment.date
+    shown = any(step.date == day for step in work.reading.shown.without_rates().steps)
+    taken_by_us = any(named.on == day for named in line.named)
+    return not shown and not taken_by_us and any(item.date == day and item.change for item in line.suspects)
 
 
 def _learn(work: Work, adjustment: Adjustment, refusal: AdjustmentRefused) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from shared.domain.edits import difference, with_edits
 from shared.domain.planning import Adjustment, Blocked, Drift, DriftPolicy, Nothing, Plan, apply, plan
 from shared.domain.rates import Rate, same
 from shared.domain.shortfalls import Shortfall
@@ -204,7 +205,10 @@ Case = tuple[Timeline, Timeline, Timeline, DriftPolicy, Unusable]
 
 
 def wish_of(case: Case) -> Wish:
-    return Wish(*case[:3], respects=case[3] is RESPECT)
+    desired, actual, verified, policy, unusable = case
+    if policy is RESPECT:
+        desired = with_edits(desired, difference(actual, verified, owned=desired, until=unusable.window.end))
+    return Wish(desired, actual)
 
 
 def is_given_up(desired: Timeline, kind: Rate) -> bool:
@@ -216,7 +220,7 @@ def is_given_up(desired: Timeline, kind: Rate) -> bool:
 def missed(wish: Wish, result: Timeline, moment: date) -> bool:
     """Whether a day is billed otherwise than wanted."""
     billed = result.on(moment)
-    if billed.units != wish.units(moment):
+    if billed.units != wish.desired.at(moment):
         return True
     aims = ((wish.rate(kind, moment), billed.rate(kind)) for kind in Rate)
     return bool(billed.units) and any(aim is not None and not same(aim, rate) for aim, rate in aims)
@@ -227,7 +231,7 @@ def missed(wish: Wish, result: Timeline, moment: date) -> bool:
 def test_applying_the_plan_gives_the_desired_timeline(desired: Timeline, actual: Timeline) -> None:
     found = converge(desired, actual, forbid(last=LAST))
     result = found.result if isinstance(found, Plan) else actual
-    wish = Wish(desired, actual, actual)
+    wish = Wish(desired, actual)
     assert not [moment for moment in DAYS if missed(wish, result, moment)]
 
 
@@ -277,11 +281,11 @@ def test_no_day_has_a_higher_rate_than_both_the_wanted_and_the_present_one(case:
         kept = [kind for kind in Rate if not is_given_up(case[0], kind)]
         for moment, kind in itertools.product(DAYS, kept):
             billed = found.result.on(moment)
-            wanted = wish.rate(kind, moment) if wish.units(moment) else None
+            wanted = wish.rate(kind, moment) if wish.desired.at(moment) else None
             present = case[1].rate_at(kind, moment) if case[1].at(moment) else None
             known = [rate for rate in (wanted, present) if rate is not None]
             rate = billed.rate(kind)
-            left_alone = wish.units(moment) and wanted is None
+            left_alone = wish.desired.at(moment) and wanted is None
             unknown = case[1].at(moment) and present is None
             unknown = unknown or same(rate, case[1].rate_at(kind, moment))  # Autotask's own, on a day without units
             if billed.units and rate is not None and known and not left_alone and not unknown:
@@ -310,7 +314,7 @@ def test_no_plan_is_smaller(desired: Timeline, actual: Timeline) -> None:
     found = converge(desired, actual, inside)
     size = len(found.adjustments) if isinstance(found, Plan) else 0
     assume(size)
-    wish = Wish(desired, actual, actual)
+    wish = Wish(desired, actual)
     days = days_between(day(1), day(5))
     changes = changes_of(wish, days)
     for fewer in range(size):
@@ -332,7 +336,7 @@ def without_costs(timeline: Timeline) -> Timeline:
 
 def changes_of(wish: Wish, days: list[date]) -> dict[date, int]:
     """The change of units on each day on which there must be one."""
-    wanted = [0, *(wish.units(moment) - wish.actual.at(moment) for moment in days)]
+    wanted = [0, *(wish.desired.at(moment) - wish.actual.at(moment) for moment in days)]
     steps = zip(days, itertools.pairwise(wanted), strict=True)
     return {moment: after - before for moment, (before, after) in steps if after != before}
 

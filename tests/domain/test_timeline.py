@@ -257,9 +257,6 @@ def test_adopting_what_is_billed_takes_its_units_and_its_rates_where_they_are_ou
     desired = priced((1, 5, "12", None), (10, 8, "13", None), (40, 2, "13", None))
     actual = priced((1, 6, "11", "9"))
     assert desired.adopting(actual) == priced((1, 6, "11", None))
-    assert desired.adopting(actual, until=day(31)) == priced(
-        (1, 6, "11", None), (32, 8, "13", None), (40, 2, "13", None)
-    )
 
 
 def test_filling_adds_rates_only_where_there_are_none() -> None:

@@ -20,8 +20,8 @@ from shared.domain.errors import Refused, RetryLater
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, RefusalKind, Unsent
 from shared.domain.planning import Adjustment
 from shared.domain.rates import Rate, cents
-from shared.domain.reading import UnitsRow
-from shared.domain.timeline import Step, Timeline
+from shared.domain.reading import UnitsRow, read
+from shared.domain.timeline import Step, Timeline, Window
 from tests.world.clock import Clock
 
 _DAY = timedelta(days=1)
@@ -85,6 +85,7 @@ class Autotask:
         self._companies: dict[int, Company] = {}
         self._posted: dict[int, set[date]] = {}  # first days of the rows
         self._bundled: set[int] = set()
+        self._hidden: set[int] = set()  # contracts
         self.habits = Habits()
         self.log: list[Adjusted] = []
         self.faults: list[Fault] = []
@@ -113,9 +114,24 @@ class Autotask:
         starts = {row.start for row in self._rows(line, self._clock.now()) if row.start <= day}
         self._posted.setdefault(line, set()).update(starts)
 
+    def shown(self, line: int) -> Timeline:
+        """What the rows tell of a line now: its units, and its rates where a whole period shows them."""
+        contract = self._contracts[self._lines[line].contract_id]
+        rows = self._rows(line, self._clock.now())
+        return read(rows, Window(contract.start, contract.end), contract.calendar).shown
+
+    def posted_through(self, line: int, *, prorate: bool) -> date | None:
+        """The last first day of a posted row, or without proration the last day of one."""
+        posted = [row for row in self._rows(line, self._clock.now()) if row.posted]
+        return max((row.start if prorate else row.end for row in posted), default=None)
+
     def put_into_bundle(self, line: int) -> None:
         """Make a line part of a service bundle, which only its bundle's adjustments change."""
         self._bundled.add(line)
+
+    def hide_contract(self, contract: int) -> None:
+        """Show the contract to nobody any more, and its lines as before."""
+        self._hidden.add(contract)
 
     def change_contract(self, contract: int, *, end: date) -> None:
         """Extend a contract, or shorten it: then everything after its new end is gone for good."""
@@ -152,7 +168,7 @@ class Autotask:
     async def contracts(self, ids: Iterable[int]) -> dict[int, Contract]:
         """See AutotaskPort."""
         self._require_presence()
-        return {id_: self._contracts[id_] for id_ in ids if id_ in self._contracts}
+        return {id_: self._contracts[id_] for id_ in ids if id_ in self._contracts and id_ not in self._hidden}
 
     async def contract_lines(self, contract: int) -> list[ContractLine]:
         """See AutotaskPort."""

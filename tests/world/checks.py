@@ -27,8 +27,8 @@ def at_rest(world: World) -> None:
     for line in lines(world):
         assert line.intent is None or line.unsettled, f"line {line.line} keeps an intent\n{world.describe()}"
         if not line.unsettled:
-            true = world.autotask.timeline(line.line)
-            assert first_difference(line.verified, true, owned=true, window=CONTRACT_WINDOW) is None, world.describe()
+            shown = world.autotask.shown(line.line)
+            assert first_difference(line.verified, shown, owned=shown, window=CONTRACT_WINDOW) is None, world.describe()
     for row in world.tables.rows("ledger"):
         if row.key.startswith("H:"):
             assert '"open_sequence":null' in str(row.values["document"]), "a head waits for an operation that rests"
@@ -97,7 +97,7 @@ async def badges_are_right(world: World) -> None:
 
 def billed(world: World, line: int) -> dict[date, int]:
     """The units of each day of the contract on which they change; the first day included."""
-    timeline = world.autotask.timeline(line)
+    timeline = world.autotask.timeline(line).without_rates()
     return {CONTRACT_START: timeline.at(CONTRACT_START)} | {step.date: step.units for step in timeline.steps}
 
 

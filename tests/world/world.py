@@ -124,6 +124,14 @@ class World:
         self.autotask.add_line(ContractLine(line, CONTRACT, SERVICE, "", "", PRICE), units)
         return line
 
+    def bundle(self) -> None:
+        """Line 1 becomes part of a service bundle."""
+        self.autotask.put_into_bundle(line_id(1))
+
+    def hide_contract(self) -> None:
+        """The API user does not see the contract any more."""
+        self.autotask.hide_contract(CONTRACT)
+
     def start(self) -> Process:
         """A new process on the same stores, with nothing in memory."""
         steps = Steps(f"host-{len(self.started) + 1}", disturb=self.disturb)
@@ -227,7 +235,8 @@ class World:
             )
         lines += [f"alarm {row.key}" for row in self.tables.rows("alarms")]
         for item in self.autotask.log:
-            change = f"{item.adjustment.date} {item.adjustment.change:+d}"
+            adjustment = item.adjustment
+            change = f"{adjustment.date} {adjustment.change:+d} at {adjustment.price}, {adjustment.cost}"
             lines.append(f"{item.at:%m-%d %H:%M:%S} line {item.line} {change} {item.source}")
         lines += [f"{item.at:%m-%d %H:%M:%S} {item.before} -> {item.after}" for item in self.partner_center.effects]
         return "\n".join(lines)
