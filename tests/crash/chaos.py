@@ -231,8 +231,9 @@ class Chaos:
     def _edit_by_hand(self) -> None:
         if self.by_hand:
             line = line_id(self._chance.randint(1, SUBSCRIPTIONS))
-            day = self.world.clock.now().date() + timedelta(days=self._chance.randint(-5, 40))
-            price = Decimal(self._chance.randint(0, 3000)) / 100 if self._chance.random() < 0.3 else None
+            day, price = self.world.clock.now().date() + timedelta(days=self._chance.randint(-5, 40)), None
+            if self._chance.random() < 0.3:  # a price of a part of a period only cannot be told from another
+                day, price = day.replace(day=1), Decimal(self._chance.randint(0, 3000)) / 100
             self.world.autotask.hand_edit(line, day, self._chance.randint(0, 3), price=price)
             self._note(f"by hand: line {line} from {day}, price {price}")
 
