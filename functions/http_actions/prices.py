@@ -178,6 +178,7 @@ async def list_prices(call: Call) -> Answer:
 @endpoint(Role.MAPPINGS)
 async def put_price(call: Call) -> Answer:
     """Create a row of the price list, or change the one of the same offer and first day."""
+    call.caller.reach.require_all()
     body, _ = call.body(PriceBody)
     price = StoredPrice(body.row(), call.app.now(), call.caller.id)
     await call.app.mappings.prices.put_row(price)
@@ -189,6 +190,7 @@ async def put_price(call: Call) -> Answer:
 @endpoint(Role.MAPPINGS)
 async def delete_price(call: Call) -> Answer:
     """Remove a row of the price list; what is billed stays until the list is applied."""
+    call.caller.reach.require_all()
     await call.app.mappings.prices.remove_row(call.text("price"))
     return Answer(None, 204)
 
@@ -197,9 +199,11 @@ async def delete_price(call: Call) -> Answer:
 @blueprint.route(route="mappings/price-rules", methods=["GET"], auth_level=_ANONYMOUS)
 @endpoint(Role.READ)
 async def list_price_rules(call: Call) -> Answer:
-    """The margin rules."""
+    """The margin rules, without those for customers that the caller may not see."""
     items, following = await call.app.mappings.prices.rules(*call.page())
-    return call.listing([_rule(item) for item in items], following)
+    reach = call.caller.reach
+    shown = [item for item in items if item.rule.customer is None or reach.covers(item.rule.customer)]
+    return call.listing([_rule(item) for item in shown], following)
 
 
 @blueprint.function_name("put_price_rule")
@@ -207,6 +211,7 @@ async def list_price_rules(call: Call) -> Answer:
 @endpoint(Role.MAPPINGS)
 async def put_price_rule(call: Call) -> Answer:
     """Create the margin rule of a scope, or change it."""
+    call.caller.reach.require_all()
     body, _ = call.body(RuleBody)
     rule = StoredRule(body.rule(), call.app.now(), call.caller.id)
     await call.app.mappings.prices.put_rule(rule)
@@ -218,6 +223,7 @@ async def put_price_rule(call: Call) -> Answer:
 @endpoint(Role.MAPPINGS)
 async def delete_price_rule(call: Call) -> Answer:
     """Remove a margin rule; what is billed stays until the list is applied."""
+    call.caller.reach.require_all()
     await call.app.mappings.prices.remove_rule(call.text("rule"))
     return Answer(None, 204)
 
@@ -228,8 +234,12 @@ async def delete_price_rule(call: Call) -> Answer:
 async def apply_prices(call: Call) -> Answer:
     """Put the price list into force on a page of the mappings that follow it, or say what that would change."""
     body, _ = call.body(ApplyBody)
-    size, mark = call.page()
     scope = Scope(str(body.customer_id) if body.customer_id else None, body.product)
+    if scope.customer is None:
+        call.caller.reach.require_all()
+    else:
+        call.caller.reach.require(scope.customer)
+    size, mark = call.page()
     changes, following = await apply_price_list(
         call.app, call.caller.id, scope, dry_run=body.dry_run, size=size, continuation=mark
     )

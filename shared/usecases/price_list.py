@@ -69,11 +69,14 @@ async def apply_price_list(
 
     Raises RetryLater, Misconfigured where a vendor or storage is away; what was done until then is done.
     """
-    mappings, following = await app.mappings.subscriptions(size, continuation)
+    if scope.customer is None:
+        mappings, following = await app.mappings.subscriptions(size, continuation)
+    else:
+        mappings, following = await app.mappings.subscriptions_of(scope.customer, size, continuation)
     run = _Run(app, caller, scope, PriceBook(app), _Customers(app), dry_run)
     found = []
     for mapping in mappings:
-        follows = mapping.pricing.source is PriceSource.PRICE_LIST and scope.customer in {None, mapping.customer}
+        follows = mapping.pricing.source is PriceSource.PRICE_LIST
         change = await run.line(mapping) if follows else None
         if change is not None:
             found.append(change)

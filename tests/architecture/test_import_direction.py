@@ -12,7 +12,18 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 STANDARD = frozenset(sys.stdlib_module_names)
 # Repositories speak the port in `store` and import no SDK; the adapter `azure_tables` is not among them
-REPOSITORIES = ("alarms", "coordination", "grants", "keys", "ledger", "mappings", "prices", "read_models", "rows", "store")
+REPOSITORIES = (
+    "alarms",
+    "coordination",
+    "grants",
+    "keys",
+    "ledger",
+    "mappings",
+    "prices",
+    "read_models",
+    "rows",
+    "store",
+)
 
 
 @dataclass(frozen=True)
