@@ -1,4 +1,4 @@
-"""Send the adjustments of one line's plan, each with its intent stored before it (design 2, "Intent before POST").
+"""Send the adjustments of one line's plan, each with its intent stored before it (ADR 0001).
 
 `shared.usecases.converge` plans before and reads back after. Three requests at once are all that the tenant allows;
 the first throttle or refusal of our credentials ends the sending of every line.
