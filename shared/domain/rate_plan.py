@@ -94,7 +94,8 @@ def plan_rate(
         if billed[index] and not stretch.aim:  # units that nobody wants: at least not dearer than they are
             aim = _lower(wish.actual.rate_at(kind, stretch.start), running.amount)
         if aim is not None:
-            reach = _reach(running, zip(stretches[index + 1 :], billed[index + 1 :], strict=True), unusable)
+            following = ((stretches[later], billed[later]) for later in range(index + 1, len(stretches)))
+            reach = _reach(running, following, unusable)
             aim = min([aim, *_ceilings(kind, wish, reach)])
         day, missing = stretch.first, aim is not None and not same(running.amount, aim)
         if day in changing:

@@ -16,11 +16,13 @@ from shared.domain.actions import Action
 from shared.domain.billing import Policy, StartFrom, SuspendBilling
 from shared.domain.operation import Address, LegStatus
 from shared.domain.planning import DriftPolicy
-from shared.domain.pricing import PriceSource, Pricing
+from shared.domain.pricing import Margin, Offer, PriceRow, PriceRule, PriceSource, Pricing
+from shared.storage.prices import StoredPrice, StoredRule
 from shared.usecases.act import Request, act
 from shared.usecases.app import App
 from shared.usecases.dead_letters import dismiss, resubmit
 from shared.usecases.mapping import MappingRequest, map_subscription
+from shared.usecases.price_list import Scope, apply_price_list
 from shared.usecases.pricing import PriceRequest, change_price
 from shared.usecases.sync import sync_customer
 from tests.world.autotask import AdjustFault, Fault
@@ -30,6 +32,7 @@ from tests.world.world import CONTRACT, CONTRACT_START, CUSTOMER, World, line_id
 TODAY = START.date()
 TOMORROW = TODAY + timedelta(days=1)
 NEXT_PERIOD = date(2026, 4, 1)
+STANDARD = "CFQ7TTC0LDPB:0001"  # the product of every subscription
 
 Ask = Callable[[App], Awaitable[Any]]
 
@@ -154,6 +157,41 @@ async def with_its_own_price(world: World) -> None:
     world.clock.advance(timedelta(hours=1))
 
 
+def listed(product: str, cost: str) -> Ask:
+    """A row of the price list, which everybody pays a fifth more than."""
+
+    async def put(app: App) -> None:
+        row = PriceRow(Offer(product, "P1Y", "monthly"), CONTRACT_START, None, Decimal(cost), None)
+        rule = PriceRule(Margin.MARKUP, Decimal(20))
+        await app.mappings.prices.put_row(StoredPrice(row, START, "mapper"))
+        await app.mappings.prices.put_rule(StoredRule(rule, START, "mapper"))
+
+    return put
+
+
+FOLLOWS = Pricing(PriceSource.PRICE_LIST)
+
+
+async def with_a_changed_list(world: World) -> None:
+    """Subscription 1 follows the price list, whose cost became 11 meanwhile."""
+    world.subscribe(1, 10)
+    world.add_line(1, 10)
+    await ask(world, lambda app: sync_customer(app, CUSTOMER))
+    await ask(world, listed(STANDARD, "10"))
+    await ask(world, map_to(1, 1, "adopt", policy=Policy(price_from=StartFrom.BUSINESS_DATE), pricing=FOLLOWS))
+    await ask(world, listed(STANDARD, "11"))
+    world.clock.advance(timedelta(days=1))
+
+
+async def _apply_the_list(app: App) -> None:
+    """As a person does it: what did not get through is tried again, what is done changes nothing."""
+    for _ in range(3):
+        changes, _ = await apply_price_list(app, "mapper", Scope(), dry_run=False, size=50, continuation=None)
+        if not any(change.problem for change in changes):
+            return
+        await app.sleep(120)
+
+
 async def with_a_posted_month(world: World) -> None:
     """As mapped; March is posted, and a posted month shall not be prorated."""
     world.subscribe(1, 10)
@@ -233,6 +271,14 @@ STORIES = (
         {1: {CONTRACT_START: 0, TODAY: 10}},
         adjustments=1,
         prices={TODAY: "11"},
+    ),
+    Story(
+        "apply a changed price list",
+        with_a_changed_list,
+        (_apply_the_list,),
+        {1: {CONTRACT_START: 10}},
+        adjustments=3,  # the first price, then price and cost on dates of their own
+        prices={CONTRACT_START: "12.50", TODAY: "12.00", TOMORROW: "13.20"},
     ),
     Story(
         "more seats while the month is posted",

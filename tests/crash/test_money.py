@@ -10,20 +10,25 @@ from decimal import Decimal
 import pytest
 
 from shared.domain.actions import Action
+from shared.domain.asks import UpgradeAsk
 from shared.domain.billing import Policy, StartFrom
 from shared.domain.operation import Leg
 from shared.domain.planning import Adjustment, DriftPolicy
 from shared.domain.rates import Rate
 from shared.domain.shortfalls import Shortfall
 from shared.usecases.dead_letters import dismiss, resubmit
+from tests.crash.conversion_stories import billed_as_premium, wish
 from tests.crash.scenarios import (
+    FOLLOWS,
     NEXT_PERIOD,
+    STANDARD,
     TODAY,
     TOMORROW,
     Ask,
     ask,
     change,
     first_dead,
+    listed,
     map_to,
     mapped,
     priced,
@@ -32,6 +37,7 @@ from tests.crash.scenarios import (
 )
 from tests.world import checks
 from tests.world.autotask import AdjustFault, Fault
+from tests.world.conversions import TARGET
 from tests.world.steps import Side, Steps
 from tests.world.world import CONTRACT, CONTRACT_END, CONTRACT_START, CUSTOMER, World, line_id, subscription_id
 
@@ -331,6 +337,22 @@ def test_a_moved_subscription_takes_its_price_along() -> None:
     tell(world, reprice(1, priced("13.25", "9")), map_to(1, 2))
     moved = world.autotask.timeline(line_id(2))
     assert [moved.rate_at(kind, TODAY) for kind in Rate] == [Decimal("13.25"), 9]
+
+
+def test_seats_that_become_another_product_get_its_price_from_the_list() -> None:
+    world = a_world()
+    tell(world, listed(STANDARD, "10"), listed("CFQ7TTC0LCHC:0002", "17.60"), reprice(1, FOLLOWS))
+    tell(world, billed_as_premium("CFQ7TTC0LCHC:0002"), wish(1, Action.UPGRADE, UpgradeAsk(TARGET)))
+    made = world.autotask.timeline(line_id(2))
+    assert made.at(TODAY) == 10
+    assert [made.rate_at(kind, TODAY) for kind in Rate] == [Decimal("21.12"), Decimal("17.6000")]
+
+
+def test_a_fixed_price_is_not_that_of_another_product() -> None:
+    world = a_world(price="11")
+    tell(world, billed_as_premium("CFQ7TTC0LCHC:0002"), wish(1, Action.UPGRADE, UpgradeAsk(TARGET)))
+    made = world.autotask.timeline(line_id(2))
+    assert (made.at(TODAY), made.rate_at(Rate.PRICE, TODAY)) == (10, Decimal(22)), "as the service costs in Autotask"
 
 
 def test_pushed_seats_have_no_price_of_ours_where_the_mapping_has_none() -> None:
