@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from shared.domain.contract import Company, Contract, ContractLine, Service, Threshold
     from shared.domain.migration import Migration, MigrationOption, MigrationRequest, MigrationSchedule, ScheduleRequest
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
         TransitionOutcome,
         UpgradeOutcome,
     )
+    from shared.domain.planning import Adjustment
+    from shared.domain.reading import UnitsRow
     from shared.domain.subscription import CustomerItem
-    from shared.domain.timeline import UnitsRow
     from shared.domain.upgrade import Transition, TransitionOption, TransitionRequest, UpgradeOption
 
 
@@ -189,9 +190,7 @@ class AutotaskPort(Protocol):
         """Put a service on a contract; the new line's id. Refused, RetryLater or OutcomeUnknown otherwise."""
         ...
 
-    async def adjust(
-        self, *, contract: int, line: int, change: int, effective: date, deadline: datetime
-    ) -> AdjustOutcome:
+    async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """POST one adjustment; nothing is sent after the deadline, nothing is repeated."""
         ...
 

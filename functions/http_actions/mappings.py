@@ -9,12 +9,14 @@ from pydantic import Field
 
 from functions.http_actions import representations as show
 from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.prices import PricingBody
 from functions.http_actions.problems import BadRequest
 from functions.http_actions.reach import within_reach
-from shared.domain.billing import Policy, SuspendBilling, SuspendFrom
+from shared.domain.billing import Policy
 from shared.domain.operation import Operation
 from shared.identity import Role
 from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
+from shared.storage.rows import parse
 from shared.usecases import mapping as mapping_use_cases
 
 blueprint = func.Blueprint()
@@ -40,11 +42,22 @@ class ProductBody(Body):
     service_id: Id
 
 
-class PolicyBody(Body):
-    """How the subscription is billed."""
+Start = Literal["business_date", "next_period"]
+Decrease = Literal["business_date", "next_period", "term_end"]
 
-    suspend: Literal["units_zero", "none"] = "units_zero"
-    suspend_from: Literal["business_date", "next_period"] = "business_date"
+
+class PolicyBody(Body):
+    """How the subscription is billed; a rule that is left out has its default."""
+
+    suspend: Literal["units_zero", "price_zero", "none"] = "units_zero"
+    suspend_from: Start = "business_date"
+    increase_from: Start = "business_date"
+    decrease_in_window_from: Decrease = "business_date"
+    decrease_outside_from: Decrease = "next_period"
+    price_from: Start = "next_period"
+    cost_from: Start = "next_period"
+    prorate: bool = True
+    drift: Literal["review", "respect", "overwrite"] = "review"
 
 
 class SubscriptionBody(Body):
@@ -55,6 +68,7 @@ class SubscriptionBody(Body):
     service_id: Id | None = None
     units: Literal["adopt", "push"] | None = None
     policy: PolicyBody | None = None
+    pricing: PricingBody | None = None
 
 
 @blueprint.function_name("list_customer_mappings")
@@ -184,6 +198,7 @@ async def put_subscription_mapping(call: Call) -> Answer:
         service=body.service_id,
         units=body.units,
         policy=_policy(body.policy),
+        pricing=body.pricing.pricing() if body.pricing else None,
     )
     return await _mapped(call, await mapping_use_cases.map_subscription(call.app, request))
 
@@ -207,4 +222,4 @@ async def _mapped(call: Call, result: Operation | object) -> Answer:
 
 
 def _policy(body: PolicyBody | None) -> Policy | None:
-    return None if body is None else Policy(SuspendBilling(body.suspend), SuspendFrom(body.suspend_from))
+    return None if body is None else parse(Policy, body.model_dump_json())

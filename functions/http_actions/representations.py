@@ -11,8 +11,11 @@ from pydantic.alias_generators import to_camel
 
 from functions.http_actions.problems import camel, plain
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, NotAllowed, table
+from shared.domain.billing import Policy
 from shared.domain.known import Known
 from shared.domain.operation import Event, Leg, Operation
+from shared.domain.pricing import Pricing
+from shared.domain.shortfalls import Shortfall
 from shared.domain.subscription import Subscription
 from shared.messaging.envelope import BrokerMessage
 from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
@@ -182,10 +185,26 @@ def _leg(leg: Leg) -> dict[str, Any]:
     if leg.reason is not None:
         shown["reason"] = camel(plain(leg.reason))
     if leg.drift is not None:
-        shown["drift"] = camel(plain(leg.drift))
+        shown["drift"] = known(camel(plain(leg.drift)))
     if leg.shortfalls:
-        shown["approximations"] = plain(leg.shortfalls)
+        shown["approximations"] = [approximation(item) for item in leg.shortfalls]
+    for name, steps in (("price", leg.target.price), ("cost", leg.target.cost)):
+        if steps:
+            shown[name] = [{"from": moment(step.on), "amount": plain(step.amount)} for step in steps]
+    if leg.target.free is not None and leg.target.free.free:
+        shown["freeFrom"] = moment(leg.target.free.on)
     return shown
+
+
+def approximation(item: Shortfall) -> dict[str, Any]:
+    """A stretch of days that is billed otherwise than wanted, with its money where it is known."""
+    shown = {**camel(plain(item)), "end": moment(item.end)}
+    return {name: value for name, value in shown.items() if name == "end" or (value is not None and value is not False)}
+
+
+def known(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without the members that nothing is known of."""
+    return {name: value for name, value in document.items() if value is not None}
 
 
 def _event(event: Event) -> dict[str, Any]:
@@ -234,10 +253,22 @@ def subscription_mapping(item: SubscriptionMapping) -> dict[str, Any]:
         "serviceId": item.service,
         "since": moment(item.since),
         "periodType": item.calendar.period.name.lower(),
-        "policy": {"suspend": item.policy.suspend.value, "suspendFrom": item.policy.suspend_from.value},
+        "policy": policy(item.policy),
+        "pricing": pricing(item.pricing),
         "changedAt": moment(item.changed_at),
         "changedBy": item.changed_by,
     }
+
+
+def policy(item: Policy) -> dict[str, Any]:
+    """A billing policy, every rule of it."""
+    found: dict[str, Any] = camel(plain(item))
+    return found
+
+
+def pricing(item: Pricing) -> dict[str, Any]:
+    """Where a mapping's price and cost come from."""
+    return {"source": item.source.value, "unitPrice": plain(item.price), "unitCost": plain(item.cost)}
 
 
 def dead_letter(item: Operation) -> dict[str, Any]:

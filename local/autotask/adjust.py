@@ -29,6 +29,7 @@ POSTED = (
 )
 NOT_RECURRING = "The Contract referenced by contractID must be a Recurring Service contract."
 NEGATIVE = "ContractServiceAdjustment unitChange must not reduce the units of the ContractService below zero."
+IN_BUNDLE = "The ContractService is part of a ContractServiceBundle and cannot be adjusted by itself."
 NO_CHANGE = "ContractServiceAdjustment requires a unitChange, an adjustedUnitPrice or an adjustedUnitCost."
 
 
@@ -58,6 +59,8 @@ def adjust(tenant: Tenant, body: dict[str, Any], parent_id: int | None = None) -
     start, end = tenant.window(contract)
     if not start <= wanted.effective <= end:
         raise RuleError(OUTSIDE_CONTRACT)
+    if line["id"] in tenant.bundled:
+        raise RuleError(IN_BUNDLE)
     _check_units(tenant, line, wanted)
     if (
         wanted.unit_change == 0
@@ -73,7 +76,9 @@ def adjust(tenant: Tenant, body: dict[str, Any], parent_id: int | None = None) -
     return _apply(tenant, line, wanted)
 
 
-def hand_edit(tenant: Tenant, line_id: int, effective: date, unit_change: int, price: float | None) -> Adjustment:
+def hand_edit(
+    tenant: Tenant, line_id: int, effective: date, unit_change: int, price: float | None, cost: float | None
+) -> Adjustment:
     """Change a line as a person would do it in the UI; adds the note that the UI adds.
 
     Raises:
@@ -87,7 +92,7 @@ def hand_edit(tenant: Tenant, line_id: int, effective: date, unit_change: int, p
         raise ControlError(f"effectiveDate must be from {start} to {end}, the days of the contract")
     if _lowest_units(tenant, line, effective, unit_change) < 0:
         raise ControlError("the line would have fewer than 0 units")
-    adjustment = tenant.add_adjustment(line_id, effective, unit_change, price, None, "manual")
+    adjustment = tenant.add_adjustment(line_id, effective, unit_change, price, cost, "manual")
     tenant.note(
         line["contractID"], "Service units adjusted", f"Line {line_id}: {unit_change:+d} units from {effective}"
     )

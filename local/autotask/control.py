@@ -11,8 +11,9 @@
   `insideContract`, and the whole timeline as `steps` of `from`, `units`, `price`, `cost`. No lag hides anything here.
 - `POST state/post-periods` `{"contractServiceId" | "contractId", "through": date}`: approve and post each row that
   starts on or before the date -> the ids of the newly posted rows per line.
-- `POST state/edit` `{"contractServiceId", "effectiveDate", "unitChange", "adjustedUnitPrice"?}`: a hand edit in the UI,
-  source `manual`; neither the same-date rule nor posted periods stop it -> the adjustment.
+- `POST state/edit` `{"contractServiceId", "effectiveDate", "unitChange", "adjustedUnitPrice"?, "adjustedUnitCost"?}`: a
+  hand edit in the UI, source `manual`; neither the same-date rule nor posted periods stop it -> the adjustment.
+- `POST state/bundle` `{"contractServiceId", "inBundle"}`: the line becomes part of a service bundle, or not any more.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class StateControl:
             control_route("/state/units", "GET", self._units),
             control_route("/state/post-periods", "POST", self._post_periods),
             control_route("/state/edit", "POST", self._edit),
+            control_route("/state/bundle", "POST", self._bundle),
         ]
 
     def state(self) -> dict[str, Any]:
@@ -128,11 +130,18 @@ class StateControl:
         body = await json_object(request)
         line_id = _number(body.get("contractServiceId"), "contractServiceId")
         effective = _day(body.get("effectiveDate"), "effectiveDate")
-        price = body.get("adjustedUnitPrice")
-        if price is not None and (isinstance(price, bool) or not isinstance(price, int | float)):
-            raise ControlError("adjustedUnitPrice must be a number")
+        price, cost = _amount(body, "adjustedUnitPrice"), _amount(body, "adjustedUnitCost")
         change = _number(body.get("unitChange", 0), "unitChange")
-        return _adjustment(hand_edit(self._tenant, line_id, effective, change, price))
+        return _adjustment(hand_edit(self._tenant, line_id, effective, change, price, cost))
+
+    async def _bundle(self, request: Request) -> Any:
+        body = await json_object(request)
+        line_id = self._line(_number(body.get("contractServiceId"), "contractServiceId"))["id"]
+        if body.get("inBundle", True):
+            self._tenant.bundled.add(line_id)
+        else:
+            self._tenant.bundled.discard(line_id)
+        return {"inBundle": sorted(self._tenant.bundled)}
 
     def _line(self, line_id: int) -> Row:
         line = self._tenant.lines.get(line_id)
@@ -160,6 +169,13 @@ def _number(value: Any, name: str) -> int:
         return int(value)
     except (TypeError, ValueError) as error:
         raise ControlError(f"{name} must be a whole number") from error
+
+
+def _amount(body: dict[str, Any], name: str) -> float | None:
+    value = body.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ControlError(f"{name} must be a number")
+    return value
 
 
 def _day(value: Any, name: str) -> date:

@@ -40,6 +40,21 @@ def autotask_switches() -> Switches:
                 "An adjustment without a price or cost keeps the current one, or returns to the line's list value.",
             ),
             Switch(
+                "priceReach",
+                "next",
+                ("next", "onwards"),
+                "A price or cost that an adjustment sets holds until the next date with another, or on all later days.",
+            ),
+            Switch(
+                "proration",
+                "days",
+                ("days", "thirtieths"),
+                "A part of a period is extended by its days over the period's, or by thirtieths.",
+            ),
+            Switch(
+                "costs", "shown", ("shown", "hidden"), "Reads show costs, or null as for a user who may not see them."
+            ),
+            Switch(
                 "noChange",
                 "accept",
                 ("accept", "reject"),

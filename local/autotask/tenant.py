@@ -48,6 +48,7 @@ class Tenant:
         self.billing_items = Table(indexed=("contractServiceID", "contractID"))
         self.billing_codes = Table()
         self.posted: dict[int, dict[date, datetime]] = {}
+        self.bundled: set[int] = set()  # lines that are part of a service bundle
         self._adjustments: dict[int, list[Adjustment]] = {}
         self._created: dict[int, datetime] = {}
         self._adjustment_ids = itertools.count(FIRST_API_ADJUSTMENT)
@@ -133,11 +134,16 @@ class Tenant:
 
     def steps(self, line: Row) -> list[Step]:
         """Return the true step function of a line, whatever a lag hides."""
-        return fold(self.in_effect(line["id"]), line["unitPrice"], line["unitCost"])
+        return self._fold(self.in_effect(line["id"]), line)
 
     def segments(self, line: Row) -> Iterator[Segment]:
         """Yield the true segments of a line."""
-        return segments(self.periods(self.contract_of(line)), self.steps(line))
+        thirtieths = self.switches["proration"] == "thirtieths"
+        return segments(self.periods(self.contract_of(line)), self.steps(line), thirtieths=thirtieths)
+
+    def _fold(self, adjustments: list[Adjustment], line: Row) -> list[Step]:
+        onwards = self.switches["priceReach"] == "onwards"
+        return fold(adjustments, line["unitPrice"], line["unitCost"], onwards=onwards)
 
     # What reads show
 
@@ -152,12 +158,18 @@ class Tenant:
         if self.switches["lagSeconds"]:
             limit = self._shown_until()
             counting = [one for one in counting if one.source == "seed" or one.at <= limit]
-        return fold(counting, line["unitPrice"], line["unitCost"])
+        return self._fold(counting, line)
 
     def line_as_read(self, line: Row) -> dict[str, Any]:
         """Return a line with its adjusted price of today."""
         step = step_on(self.visible_steps(line), self.clock.now().date())
-        return line if step is None else {**line, "internalCurrencyAdjustedPrice": step.price}
+        shown = line if step is None else {**line, "internalCurrencyAdjustedPrice": step.price}
+        return shown if self.shows_costs else {**shown, "unitCost": None}
+
+    @property
+    def shows_costs(self) -> bool:
+        """Tell whether reads show costs."""
+        return bool(self.switches["costs"] == "shown")
 
     def _shown_until(self) -> datetime:
         return self.clock.now() - timedelta(seconds=self.switches["lagSeconds"])

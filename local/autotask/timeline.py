@@ -52,14 +52,21 @@ class Segment(NamedTuple):
     period_start: date
 
 
-def fold(adjustments: Iterable[Adjustment], price: float, cost: float) -> list[Step]:
-    """Return the steps in date order, one per date; `price` and `cost` hold until an adjustment sets others."""
+def fold(adjustments: Iterable[Adjustment], price: float, cost: float, *, onwards: bool = False) -> list[Step]:
+    """Return the steps in date order, one per date; `price` and `cost` hold until an adjustment sets others.
+
+    What an adjustment sets holds until the next date with another, or (`onwards`) on every later day, so that of two
+    the one made last counts.
+    """
     steps: list[Step] = []
     units = 0
+    priced = costed = 0  # the adjustments whose price and cost hold
     for adjustment in sorted(adjustments, key=lambda one: (one.effective, one.id)):
         units += adjustment.unit_change
-        price = price if adjustment.price is None else adjustment.price
-        cost = cost if adjustment.cost is None else adjustment.cost
+        if adjustment.price is not None and not (onwards and adjustment.id < priced):
+            price, priced = adjustment.price, adjustment.id
+        if adjustment.cost is not None and not (onwards and adjustment.id < costed):
+            cost, costed = adjustment.cost, adjustment.id
         if steps and steps[-1].start == adjustment.effective:
             steps.pop()
         steps.append(Step(adjustment.effective, units, price, cost))
@@ -76,8 +83,11 @@ def step_on(steps: Sequence[Step], day: date) -> Step | None:
     return found
 
 
-def segments(periods: Sequence[Period], steps: Sequence[Step]) -> Iterator[Segment]:
-    """Yield the periods cut at the steps' dates, in date order, zero units included; nothing before the first step."""
+def segments(periods: Sequence[Period], steps: Sequence[Step], *, thirtieths: bool = False) -> Iterator[Segment]:
+    """Yield the periods cut at the steps' dates, in date order, zero units included; nothing before the first step.
+
+    A part of a period counts by its days, or (`thirtieths`) by thirtieths whatever the length of the month.
+    """
     index = -1
     count = len(steps)
     for period in periods:
@@ -89,8 +99,12 @@ def segments(periods: Sequence[Period], steps: Sequence[Step]) -> Iterator[Segme
             end = period.end if following is None or following > period.end else following - ONE_DAY
             if index >= 0:
                 _, units, price, cost = steps[index]
-                share = ((end - start).days + 1) / period.full_days
+                share = _share((end - start).days + 1, period.full_days, thirtieths=thirtieths)
                 yield Segment(
                     start, end, units, round(units * price * share, 2), round(units * cost * share, 2), period.start
                 )
             start = end + ONE_DAY
+
+
+def _share(days: int, full_days: int, *, thirtieths: bool) -> float:
+    return min(1.0, days / 30) if thirtieths and days < full_days else days / full_days

@@ -76,13 +76,15 @@ class UnitsSource:
         service = tenant.services.get(line["serviceID"])
         vendor = service["vendorCompanyID"] if service else None
         base = line["id"] * ROW_IDS_PER_LINE
-        for segment in segments(periods, tenant.visible_steps(line)):
+        thirtieths, shows_costs = tenant.switches["proration"] == "thirtieths", tenant.shows_costs
+        for segment in segments(periods, tenant.visible_steps(line), thirtieths=thirtieths):
             if selection.starts_until and segment.start.isoformat() > selection.starts_until[:10]:
                 return
             number = base + (segment.start - EPOCH).days
             if number > selection.after and (segment.units or emit_zero):
                 stamp = posted.get(segment.start)
-                yield _row(number, line, segment, moment_text(stamp) if stamp else None, vendor)
+                row = _row(number, line, segment, moment_text(stamp) if stamp else None, vendor)
+                yield row if shows_costs else {**row, "cost": None}
 
 
 def _row(number: int, line: Row, segment: Segment, posted: str | None, vendor: int | None) -> Row:

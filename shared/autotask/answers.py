@@ -66,7 +66,7 @@ def adjust_outcome(status: int, body: bytes, retry_after: timedelta | None = Non
 
 
 def refusal_kind(errors: tuple[str, ...]) -> RefusalKind:
-    """Which rule about dates a refusal names (messages: Autotask reference 5.1)."""
+    """Which rule about dates or bundles a refusal names (messages: Autotask reference 5.1, 8.7)."""
     text = " ".join(errors).lower()
     if "contract_service_period" in text:
         return "duplicate"
@@ -74,7 +74,7 @@ def refusal_kind(errors: tuple[str, ...]) -> RefusalKind:
         return "posted"
     if "between the start date and end date" in text:
         return "window"
-    return "other"
+    return "bundle" if "bundle" in text else "other"
 
 
 def read_failure(status: int, body: bytes, retry_after: timedelta | None = None) -> CspError | None:

@@ -30,9 +30,10 @@ from shared.transport import NotSent, Reply, Request, Retries, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
-    from shared.domain.timeline import UnitsRow
+    from shared.domain.planning import Adjustment
+    from shared.domain.reading import UnitsRow
 
 PAGE_SIZE = 500  # the largest page (reference 4.2)
 IDS_PER_QUERY = 100  # an `in` list counts as so many OR conditions; 500 is the limit (reference 4.1)
@@ -152,19 +153,21 @@ class Autotask:
             raise OutcomeUnknown("a line was created, but its id is not in the answer")
         return created
 
-    async def adjust(
-        self, *, contract: int, line: int, change: int, effective: date, deadline: datetime
-    ) -> AdjustOutcome:
-        """POST one adjustment of `change` units from `effective`; nothing is sent after `deadline`. Never repeated.
+    async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
+        """POST one adjustment; nothing is sent after `deadline`. Never repeated.
 
-        The date goes without time and zone: Autotask keeps it as it is written (reference 7).
+        The date goes without time and zone: Autotask keeps it as it is written (reference 7). A rate that the
+        adjustment does not name is left out: a 0 would make the line free (reference 8.5).
         """
-        body = {
+        body: dict[str, Any] = {
             "contractID": contract,
             "contractServiceID": line,
-            "unitChange": change,
-            "effectiveDate": f"{effective.isoformat()}T00:00:00",
+            "unitChange": adjustment.change,
+            "effectiveDate": f"{adjustment.date.isoformat()}T00:00:00",
         }
+        for field, amount in (("adjustedUnitPrice", adjustment.price), ("adjustedUnitCost", adjustment.cost)):
+            if amount is not None:
+                body[field] = float(amount)  # JSON knows no decimals; four digits survive it
         within = (deadline - self._now()).total_seconds()
         try:
             reply = await self._call("POST", f"Contracts/{contract}/ServiceAdjustments", body, write_within=within)

@@ -6,17 +6,18 @@ Dates are date-only fields: the first ten characters count and no zone is conver
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.errors import Malformed
-from shared.domain.timeline import UnitsRow
+from shared.domain.reading import UnitsRow
 
 Item = dict[str, Any]
 
 
 def parse_units(item: Item) -> UnitsRow:
-    """A row of ContractServiceUnits; posted once it was approved and posted.
+    """A row of ContractServiceUnits; posted once it was approved and posted. Its amounts are extended (reference 8.6).
 
     Raises:
         Malformed: a date or the units cannot be read, or it ends before it starts.
@@ -24,7 +25,14 @@ def parse_units(item: Item) -> UnitsRow:
     start, end = business_date(item, "startDate"), business_date(item, "endDate")
     if end < start:
         raise Malformed(f"Autotask units row {item.get('id')} ends before it starts")
-    return UnitsRow(start, end, whole(item, "units"), posted=item.get("approveAndPostDate") is not None)
+    return UnitsRow(
+        start,
+        end,
+        whole(item, "units"),
+        posted=item.get("approveAndPostDate") is not None,
+        price=_amount(item, "price"),
+        cost=_amount(item, "cost"),
+    )
 
 
 def parse_contract(item: Item) -> Contract:
@@ -49,7 +57,7 @@ def parse_line(item: Item) -> ContractLine:
         service_id=whole(item, "serviceID"),
         invoice_description=_text(item, "invoiceDescription"),
         internal_description=_text(item, "internalDescription"),
-        unit_price=_number(item, "unitPrice"),
+        unit_price=_amount(item, "unitPrice"),
     )
 
 
@@ -60,8 +68,8 @@ def parse_service(item: Item) -> Service:
         name=_text(item, "name"),
         period_type=_optional(item, "periodType"),
         active=item.get("isActive") is not False,
-        unit_price=_number(item, "unitPrice"),
-        unit_cost=_number(item, "unitCost"),
+        unit_price=_amount(item, "unitPrice"),
+        unit_cost=_amount(item, "unitCost"),
     )
 
 
@@ -98,9 +106,10 @@ def _optional(item: Item, field: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _number(item: Item, field: str) -> float | None:
+def _amount(item: Item, field: str) -> Decimal | None:
+    """An amount of money as it was written; None where the user may not read it, which is not 0 (reference 2)."""
     value = item.get(field)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _text(item: Item, field: str) -> str:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+
+from shared.domain.calendar import BillingCalendar, calendar_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Contract:
     start: date
     end: date
 
+    @property
+    def calendar(self) -> BillingCalendar | None:
+        """Its billing periods; None where the period type is not known here."""
+        return calendar_of(self.start, self.period_type)
+
 
 @dataclass(frozen=True, slots=True)
 class ContractLine:
@@ -41,7 +49,7 @@ class ContractLine:
     service_id: int
     invoice_description: str
     internal_description: str
-    unit_price: float | None
+    unit_price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,8 @@ class Service:
     name: str
     period_type: int | None
     active: bool
-    unit_price: float | None
-    unit_cost: float | None
+    unit_price: Decimal | None
+    unit_cost: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.jobs import MigrationJob, UpgradeJob
 from shared.domain.known import Intention, Known, Memory
-from shared.domain.planning import DriftPolicy, Shortfall
+from shared.domain.planning import DriftPolicy
+from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Target
 
 _GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -40,6 +42,7 @@ class Kind(StrEnum):
     DETECTED = "detected"  # sync saw a change that nobody asked us for
     MOVED = "moved"  # seats came here, or went, by the operation of another subscription
     MAP = "map"  # a subscription's line was named, changed or given up
+    CHANGE_PRICE = "change_price"  # what its units are billed at, or cost
 
 
 class PartnerStatus(StrEnum):
@@ -124,13 +127,19 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class DriftSeen:
-    """The three numbers of a drift on its first day, and the fingerprint of the reading that showed it."""
+    """The three numbers of a drift on its first day, with the rates that are known, and the reading's fingerprint."""
 
     on: date
     verified: int
     actual: int
     desired: int
     reading: str
+    verified_price: Decimal | None = None
+    actual_price: Decimal | None = None
+    desired_price: Decimal | None = None
+    verified_cost: Decimal | None = None
+    actual_cost: Decimal | None = None
+    desired_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +171,14 @@ class Leg:
     drift: DriftSeen | None = None
     permission: Permission | None = None
     decided: bool = False  # a person re-submitted it after looking: an accepted adjustment may be planned anew
+    decided_at: datetime | None = None
     settled_at: datetime | None = None
     shortfalls: tuple[Shortfall, ...] = ()
     place: Place | None = None
+
+    def decided_after(self, moment: datetime) -> bool:
+        """Whether a person decided about what was sent until a moment; what was sent later needs another decision."""
+        return self.decided and self.status in PUSHABLE and (self.decided_at is None or self.decided_at > moment)
 
     def to(self, status: LegStatus) -> Leg:
         """The leg in another status. Raises ValueError where the table of transitions does not know the step."""

@@ -143,12 +143,12 @@ class Accepted:
     """Autotask took the adjustment; it returns no id, the units rows are the only evidence."""
 
 
-RefusalKind = Literal["duplicate", "posted", "window", "other"]
+RefusalKind = Literal["duplicate", "posted", "window", "bundle", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentRefused:
-    """Autotask's own refusal; no units changed. `kind` says which date rule, if any, it names."""
+    """Autotask's own refusal; no units changed. `kind` says which rule, if any, it names."""
 
     status: int
     errors: tuple[str, ...]

@@ -7,21 +7,25 @@ and reads back; a repeated message therefore finds nothing to do. Works on the b
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
-from shared.domain.timeline import Day, Step, Timeline, Window
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+from shared.domain.edits import difference, with_edits
+from shared.domain.rate_plan import RunningRate, plan_rate
+from shared.domain.rates import Rate, same
+from shared.domain.shortfalls import Shortfall, shortfalls_of
+from shared.domain.stretches import Stretch, Wish, executable
+from shared.domain.timeline import Day, Step, Timeline, first_difference
+from shared.domain.unusable import Unusable
 
 CONTRACT_ENDED: Final = "contract_ended"
 NO_USABLE_DATE: Final = "no_usable_date"
+NO_EVENTS: Final[frozenset[date]] = frozenset()
 
 
 class DriftPolicy(StrEnum):
@@ -34,20 +38,19 @@ class DriftPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A signed change of units from `date` onwards: what Autotask's `ContractServiceAdjustments` takes."""
+    """What Autotask's `ContractServiceAdjustments` takes: a signed change of units from `date` onwards, and rates.
+
+    A rate of None is left out: it is not ours, or not known.
+    """
 
     date: Day
     change: int
+    price: Decimal | None = None
+    cost: Decimal | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """A stretch of days (`end` inclusive, None = to the contract's end) that will be billed otherwise than wanted."""
-
-    start: date
-    end: date | None
-    desired: int
-    billed: int
+    def rate(self, kind: Rate) -> Decimal | None:
+        """The rate that it names."""
+        return self.price if kind is Rate.PRICE else self.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,226 +103,136 @@ class Blocked:
     shortfalls: tuple[Shortfall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """Dates on which no adjustment may be made: all outside the contract's window, and these inside it."""
-
-    window: Window
-    dates: frozenset[date]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Days (ordinals, both inclusive) over which the aim and the actual units are constant."""
-
-    first: int
-    last: int
-    aim: int
-    actual: int
-
-    @property
-    def wanted(self) -> int:
-        return self.aim - self.actual
-
-    @property
-    def days(self) -> int:
-        return self.last - self.first + 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What is wanted of a line, from the three timelines and the policy."""
-
-    desired: Timeline
-    actual: Timeline
-    verified: Timeline
-    policy: DriftPolicy
-
-    def aim(self, day: date) -> int:
-        """The units to bill on a day. Zero stays zero: a cancelled line ends at 0 whatever was edited by hand."""
-        desired = self.desired.at(day)
-        if self.policy is DriftPolicy.RESPECT and desired > 0:
-            return max(0, desired + self.actual.at(day) - self.verified.at(day))
-        return desired
-
-    def stretches(self, first: int, last: int, cuts: Iterable[int] = ()) -> list[_Stretch]:
-        """The days from `first` to `last` in stretches without a change, cut at `cuts` too; none if it is after."""
-        if first > last:
-            return []
-        days = _breakpoints((self.desired, self.actual, self.verified), first, last)
-        starts = sorted(days.union(cut for cut in cuts if first < cut <= last))
-        ends = [*(start - 1 for start in starts[1:]), last]
-        dates = [date.fromordinal(start) for start in starts]
-        return [
-            _Stretch(start, end, self.aim(day), self.actual.at(day))
-            for start, end, day in zip(starts, ends, dates, strict=True)
-        ]
-
-    def held_after(self, end: date) -> _Wish:
-        """The same with both readings held after the contract's end: nothing is billed there, so they say nothing."""
-        return replace(self, actual=_held_after(self.actual, end), verified=_held_after(self.verified, end))
-
-
 def plan(
-    desired: Timeline, actual: Timeline, verified: Timeline, policy: DriftPolicy, unusable: Unusable
+    desired: Timeline,
+    actual: Timeline,
+    verified: Timeline,
+    policy: DriftPolicy,
+    unusable: Unusable,
+    events: frozenset[date] = NO_EVENTS,
 ) -> Plan | Nothing | Drift | Blocked:
     """Decide what to send to Autotask for one line. Never raises for valid timelines.
 
-    Only days inside the contract's window count. Hand edits (actual differs from verified) end in `Drift` under
-    `review`; `respect` aims at desired plus their difference, never below 0 and at 0 where desired is 0;
-    `overwrite` aims at desired.
+    `events` are dates on which adjustments of ours named rates: theirs hold from there, even where nothing shows it.
 
-    Adjustments lie at the change points of (aim - actual), never two on a date. Between two usable dates the
-    executed change is constant, so where a change point is unusable the constant nearest to the wanted one is
-    taken (see `_nearest`); what remains is a `Shortfall`. Planning again on the result sends nothing more.
+    Only days inside the contract's window count, and rates only where they are ours and units are billed. Hand edits
+    (actual differs from verified) end in `Drift` under `review`; `respect` aims at desired plus their difference, never
+    below 0 and at 0 where desired is 0; `overwrite` aims at desired.
 
-    Order: increases first, then decreases, dates ascending within each. Sent one by one in this order, units
-    are never negative on any day: while increases are being sent each day has at least its actual units; while
-    decreases are being sent each day still has at least the units of the final result, because only decreases
-    are missing.
+    Adjustments lie at the change points of (aim - actual), never two on a date: one carries units, price and cost.
+    Between two usable dates the executed change of units is constant, so where a change point is unusable the constant
+    nearest to the wanted one is taken; a rate waits for the next usable date. What remains is a `Shortfall`. Planning
+    again on the result sends nothing more.
+
+    Order: increases first, then decreases, then changes of rates alone, dates ascending within each. Sent one by one in
+    this order, units are never negative on any day: while increases are being sent each day has at least its actual
+    units; while decreases are being sent each day still has at least the units of the final result, because only
+    decreases are missing.
 
     Without adjustments: a difference that lasts to the contract's end is `Blocked` (no_usable_date); a change
     wanted only after it is `Blocked` (contract_ended); everything else is `Nothing`, with the shortfalls that
     are over by then.
     """
     window = unusable.window
-    drifted_on = _first_difference(actual, verified, window)
+    drifted_on = first_difference(actual, verified, owned=desired, window=window)
     if drifted_on and policy is DriftPolicy.REVIEW:
         return Drift(verified, actual, desired, drifted_on)
 
-    cells = _cells(unusable)
-    cuts = [cut for first, last in cells for cut in (first, last + 1)]
+    if policy is DriftPolicy.RESPECT:
+        desired = with_edits(desired, difference(actual, verified, owned=desired, until=window.end))
+    cuts = [cut for first, last in unusable.cells() for cut in (first, last + 1)]
     first, last = window.start.toordinal(), window.end.toordinal()
-    wish = _Wish(desired, actual, verified, policy)
+    wish = Wish(desired, actual, events)
     inside = wish.stretches(first, last, cuts)
-    changes = _executable(inside, cells, unusable)
-    adjustments = _adjustments(inside, changes)
-    shortfalls = _shortfalls(inside, changes, last)
+    adjustments = _adjustments(wish, inside, executable(inside, unusable), unusable)
+    result = apply(actual, adjustments, events)
+    shortfalls = shortfalls_of(wish, inside, result)
     if adjustments:
-        return Plan(adjustments, apply(actual, adjustments), shortfalls)
+        return Plan(adjustments, result, shortfalls)
     if shortfalls and shortfalls[-1].end is None:
-        return Blocked(NO_USABLE_DATE, _change_dates(inside), shortfalls)
-    after = wish.held_after(window.end).stretches(last + 1, date.max.toordinal())
-    if dates := _change_dates(after):
+        return Blocked(NO_USABLE_DATE, _change_dates(wish, inside), shortfalls)
+    held = wish.held_after(window.end)
+    if dates := _change_dates(held, held.stretches(last + 1, date.max.toordinal())):
         return Blocked(CONTRACT_ENDED, dates, shortfalls)
     return Nothing(shortfalls)
 
 
-def apply(timeline: Timeline, adjustments: Iterable[Adjustment]) -> Timeline:
-    """The timeline after these adjustments, in whatever order they come."""
-    changes: defaultdict[date, int] = defaultdict(int)
-    previous = 0
-    for step in timeline.steps:
-        changes[step.date] += step.units - previous
-        previous = step.units
+def apply(timeline: Timeline, adjustments: Iterable[Adjustment], events: frozenset[date] = NO_EVENTS) -> Timeline:
+    """The timeline after these adjustments, in whatever order they come.
+
+    Units add up. A named rate holds from its date until the next one on which another is named, on which the timeline
+    has another than before, or which is an event: what Autotask makes of it is only known once it is read back.
+    """
+    changes: dict[date, int] = {}
+    named: dict[date, Adjustment] = {}
     for adjustment in adjustments:
-        changes[adjustment.date] += adjustment.change
+        changes[adjustment.date] = changes.get(adjustment.date, 0) + adjustment.change
+        named[adjustment.date] = _latest(named.get(adjustment.date), adjustment)
+    running = {kind: RunningRate(kind, timeline, events) for kind in Rate}
     steps: list[Step] = []
-    units = 0
-    for day in sorted(changes):
-        units += changes[day]
-        steps.append(Step(day, units))
+    added = 0
+    for day in sorted({*changes, *events, *(step.date for step in timeline.steps)}):
+        added += changes.get(day, 0)
+        for kind, rate in running.items():
+            rate.come_to(day)
+            if day in named:
+                rate.name(named[day].rate(kind))
+        steps.append(Step(day, timeline.at(day) + added, running[Rate.PRICE].amount, running[Rate.COST].amount))
     return Timeline(tuple(steps))
 
 
-def _held_after(timeline: Timeline, end: date) -> Timeline:
-    return Timeline(tuple(step for step in timeline.steps if step.date <= end))
+def _latest(earlier: Adjustment | None, later: Adjustment) -> Adjustment:
+    """What two adjustments on one date name: the later one's rates, and the earlier one's where it names none."""
+    if earlier is None:
+        return later
+    price = earlier.price if later.price is None else later.price
+    return Adjustment(later.date, 0, price, earlier.cost if later.cost is None else later.cost)
 
 
-def _breakpoints(timelines: Iterable[Timeline], first: int, last: int) -> set[int]:
-    steps = (step.date.toordinal() for timeline in timelines for step in timeline.steps)
-    return {first, *(day for day in steps if first < day <= last)}
+def _adjustments(
+    wish: Wish, stretches: Sequence[Stretch], changes: Sequence[int], unusable: Unusable
+) -> tuple[Adjustment, ...]:
+    steps = dict(_steps_of(stretches, changes))
+    billed = [stretch.actual + change for stretch, change in zip(stretches, changes, strict=True)]
+    rate_of = partial(plan_rate, wish=wish, stretches=stretches, billed=billed, unusable=unusable)
+    price = rate_of(Rate.PRICE, changing=steps.keys())
+    cost = rate_of(Rate.COST, changing=steps.keys() | price.needed)
+    # An adjustment for the cost names the price too, which may make one for the price needless
+    fewer = rate_of(Rate.PRICE, changing=steps.keys() | cost.needed)
+    again = rate_of(Rate.COST, changing=steps.keys() | fewer.needed)
+    if again.needed == cost.needed:
+        price, cost = fewer, again
+    days = sorted(steps.keys() | price.needed | cost.needed)
+    found = [Adjustment(date.fromordinal(day), steps.get(day, 0), price.held[day], cost.held[day]) for day in days]
+    return tuple(sorted(found, key=_turn))
 
 
-def _first_difference(actual: Timeline, verified: Timeline, window: Window) -> date | None:
-    days = _breakpoints((actual, verified), window.start.toordinal(), window.end.toordinal())
-    dates = (date.fromordinal(day) for day in sorted(days))
-    return next((day for day in dates if actual.at(day) != verified.at(day)), None)
+def _turn(adjustment: Adjustment) -> int:
+    """When an adjustment is sent: increases, decreases, then rates alone, which may follow from the others' rates."""
+    return 2 if adjustment.change == 0 else int(adjustment.change < 0)
 
 
-def _cells(unusable: Unusable) -> list[tuple[int, int]]:
-    """The spans over which the executed change is constant: a run of unusable dates and the usable day before it.
-
-    A run at the window's start has no day before it and is a span of its own.
-    """
-    first = unusable.window.start.toordinal()
-    cells: list[tuple[int, int]] = []
-    for day in sorted(day.toordinal() for day in unusable.dates if unusable.window.start <= day <= unusable.window.end):
-        if cells and cells[-1][1] == day - 1:
-            cells[-1] = (cells[-1][0], day)
-        else:
-            cells.append((max(first, day - 1), day))
-    return cells
-
-
-def _executable(stretches: Sequence[_Stretch], cells: Sequence[tuple[int, int]], unusable: Unusable) -> list[int]:
-    """The change of units that is executed on each stretch: the wanted one, or per cell the nearest possible."""
-    starts = [first for first, _ in cells]
-
-    def anchor(stretch: _Stretch) -> int:
-        index = bisect_right(starts, stretch.first) - 1
-        return starts[index] if index >= 0 and stretch.first <= cells[index][1] else stretch.first
-
-    changes: list[int] = []
-    for first, group in groupby(stretches, key=anchor):
-        members = list(group)
-        # Only the days before the first usable date have an anchor that is unusable itself.
-        change = 0 if date.fromordinal(first) in unusable.dates else _nearest(members)
-        changes.extend([change] * len(members))
-    return changes
-
-
-def _nearest(stretches: Sequence[_Stretch]) -> int:
-    """The one change for all these days that comes nearest to the wanted ones.
-
-    The sum of deviations over the days is least at their weighted median, the upper one where there are two, which
-    takes away no more than it must. Two bounds hold on every single day: no bill above both aim and actual (so an
-    increase is never more than each day wants), and no negative units. 0, which leaves things alone, is within both.
-    """
-    lowest = max(-stretch.actual for stretch in stretches)
-    highest = min(max(stretch.wanted, 0) for stretch in stretches)
-    total = sum(stretch.days for stretch in stretches)
-    passed = 0
-    for stretch in sorted(stretches, key=lambda stretch: stretch.wanted):
-        median = stretch.wanted
-        passed += stretch.days
-        if 2 * passed > total:
-            break
-    return min(max(median, lowest), highest)
-
-
-def _steps_of(stretches: Sequence[_Stretch], changes: Iterable[int]) -> Iterator[Adjustment]:
+def _steps_of(stretches: Sequence[Stretch], changes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """First day (ordinal) and step of each change of the executed change."""
     previous = 0
     for stretch, change in zip(stretches, changes, strict=True):
         if change != previous:
-            yield Adjustment(date.fromordinal(stretch.first), change - previous)
+            yield stretch.first, change - previous
         previous = change
 
 
-def _adjustments(stretches: Sequence[_Stretch], changes: Iterable[int]) -> tuple[Adjustment, ...]:
-    return tuple(sorted(_steps_of(stretches, changes), key=lambda adjustment: adjustment.change < 0))
+def _change_dates(wish: Wish, stretches: Sequence[Stretch]) -> tuple[date, ...]:
+    """The dates on which what is wanted differs from what is billed in another way than the day before."""
+    dates: list[date] = []
+    previous: tuple[object, ...] = (0, None, None)
+    for stretch in stretches:
+        wanted = (stretch.wanted, *(_wanted_rate(wish, kind, stretch) for kind in Rate))
+        if wanted != previous:
+            dates.append(stretch.start)
+        previous = wanted
+    return tuple(dates)
 
 
-def _change_dates(stretches: Sequence[_Stretch]) -> tuple[date, ...]:
-    return tuple(step.date for step in _steps_of(stretches, [stretch.wanted for stretch in stretches]))
-
-
-def _shortfalls(stretches: Sequence[_Stretch], changes: Iterable[int], window_last: int) -> tuple[Shortfall, ...]:
-    found: list[_Stretch] = []  # here `actual` stands for what will be billed
-    for stretch, change in zip(stretches, changes, strict=True):
-        billed = stretch.actual + change
-        if billed == stretch.aim:
-            continue
-        start = stretch.first
-        if found and (found[-1].last + 1, found[-1].aim, found[-1].actual) == (start, stretch.aim, billed):
-            start = found.pop().first
-        found.append(_Stretch(start, stretch.last, stretch.aim, billed))
-    return tuple(
-        Shortfall(
-            date.fromordinal(span.first),
-            None if span.last == window_last else date.fromordinal(span.last),
-            span.aim,
-            span.actual,
-        )
-        for span in found
-    )
+def _wanted_rate(wish: Wish, kind: Rate, stretch: Stretch) -> Decimal | None:
+    aim = wish.rate(kind, stretch.start) if stretch.aim else None
+    return None if aim is None or same(wish.actual.rate_at(kind, stretch.start), aim) else aim

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from shared.domain.operation import Address
 
@@ -147,3 +147,27 @@ def grant_change(caller: str, when: datetime) -> str:
 def grant_changes(caller: str) -> tuple[str, str]:
     """The span of all changes of what a caller may see."""
     return f"C:{caller}:", f"C:{caller};"
+
+
+def price(product: str, term: str, billing: str, valid_from: date) -> str:
+    """A row of the price list; the rows of an offer sort by the day from which they are valid."""
+    return f"{_offer(product, term, billing)}~{valid_from.isoformat()}"
+
+
+def prices(product: str, term: str, billing: str) -> tuple[str, str]:
+    """The span of an offer's rows in the price list."""
+    offer = _offer(product, term, billing)
+    return f"{offer}~", f"{offer}~{END}"
+
+
+def price_rule(customer: str | None, product: str | None, term: str | None, billing: str | None) -> str:
+    """A margin rule, by what it is for."""
+    return "~".join(_plain(part) if part else "any" for part in (customer, product, term, billing))
+
+
+def _offer(*parts: str) -> str:
+    return "~".join(_plain(part) or "none" for part in parts)
+
+
+def _plain(part: str) -> str:
+    return _safe(part.lower())

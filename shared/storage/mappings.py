@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from shared.domain.billing import BillingCalendar, Policy
+from shared.domain.billing import Policy
+from shared.domain.calendar import BillingCalendar
+from shared.domain.pricing import NOT_OURS, Pricing
 from shared.storage import keys
+from shared.storage.prices import Prices
 from shared.storage.rows import Stored, from_row, to_row
 from shared.storage.store import Delete, Insert, Page, Replace, Row, TableStore, Upsert, Write
 
@@ -64,13 +67,15 @@ class SubscriptionMapping:
     since_sequence: int  # the operation that made it so; it may have a leg on the line before
     changed_at: datetime
     changed_by: str
+    pricing: Pricing = NOT_OURS
 
 
 class Mappings:
-    """The repository of mappings."""
+    """The repository of mappings; `prices` is that of the price list in the same table."""
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
+        self.prices = Prices(store)
 
     async def customer(self, customer: str) -> CustomerMapping | None:
         """A customer's mapping."""

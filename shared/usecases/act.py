@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared import telemetry
 from shared.domain.actions import Action, AlreadyDone, Difference, NotAllowed, decide
 from shared.domain.asks import Ask
-from shared.domain.billing import target
+from shared.domain.billing import target, term_end
 from shared.domain.errors import Conflict, Refused, RetryLater
 from shared.domain.known import Known, covers
 from shared.domain.operation import Address, Event, Kind, Leg, Operation, PartnerLeg, PartnerStatus
@@ -210,7 +210,14 @@ async def _operation(
         partner_center=PartnerLeg(
             PartnerStatus.PENDING, app.new_id(), send_by=now + app.times.accept + app.times.partner_timeout, attempts=1
         ),
-        legs=legs(before, prepared.after, day, mapping.value if mapping else None, refunded=refunded),
+        legs=legs(
+            before,
+            prepared.after,
+            day,
+            mapping.value if mapping else None,
+            refunded=refunded,
+            commitment_end=subscription.commitment_end,
+        ),
         alarm_due=now + app.times.call,
         upgrade=prepared.upgrade,
         migration=prepared.migration,
@@ -220,13 +227,28 @@ async def _operation(
 
 
 def legs(
-    before: Known, after: Known, day: date, mapping: SubscriptionMapping | None, *, refunded: bool
+    before: Known,
+    after: Known,
+    day: date,
+    mapping: SubscriptionMapping | None,
+    *,
+    refunded: bool,
+    commitment_end: datetime | None = None,
 ) -> tuple[Leg, ...]:
-    """The Autotask legs of a change: none where the subscription is not mapped or the bill does not change."""
+    """The Autotask legs of a change: none where the subscription is not mapped or the bill does not change.
+
+    `commitment_end` is the end of Microsoft's term as it was before the change, where that is known.
+    """
     if mapping is None:
         return ()
     effect = target(
-        before, after, business_date=day, refunded=refunded, calendar=mapping.calendar, policy=mapping.policy
+        before,
+        after,
+        business_date=day,
+        refunded=refunded,
+        calendar=mapping.calendar,
+        policy=mapping.policy,
+        term_end=term_end(commitment_end),
     )
     return () if effect is None else (Leg(mapping.line, mapping.contract, effect),)
 

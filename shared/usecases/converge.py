@@ -1,12 +1,15 @@
-"""Converge lines: make Autotask's units equal the desired timeline, with exactly one effect (design 2).
+"""Converge lines: make Autotask's bill equal the desired timeline, with exactly one effect (ADR 0001, 0011).
 
 A batch of lines goes through four steps: one reading of all, a decision per line, the POSTs, one reading back. The
 adjustment that is about to be sent is stored first; after a success it is only verified, never sent again; after an
 unclear answer nobody decides before its send-by plus the settling time.
 
-    intent stored ──▶ POST ──▶ 2xx ───────────▶ read back == after ──▶ verified
+    intent stored ──▶ POST ──▶ 2xx ───────────▶ read back shows it ──▶ verified
           │             └────▶ no clear answer ─▶ wait until send-by + S ─▶ read the whole timeline ─▶ judge
           └─ crash ───────────────────────────────────────────────────────▲
+
+How far a price reaches that an adjustment names is only known once it is read back; where it is not as expected, the
+line is planned once more.
 """
 
 from __future__ import annotations
@@ -17,11 +20,16 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from shared.domain import explanations as say
+from shared.domain.contract import Contract
 from shared.domain.errors import Malformed, Misconfigured, RetryLater
-from shared.domain.line import Line, Verdict, echo_of, fingerprint, forget, judge, without
-from shared.domain.operation import PUSHABLE, Address, DriftSeen, Reason
-from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, Unusable, plan
-from shared.domain.timeline import Timeline, UnitsRow, Window, from_rows
+from shared.domain.line import Intent, Line, Verdict, echo_of, fingerprint, forget, judge, without
+from shared.domain.operation import Address, DriftSeen, Reason
+from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, plan
+from shared.domain.rates import Rate
+from shared.domain.reading import UnitsRow, read
+from shared.domain.timeline import Timeline, Window, dates_of, first_difference
+from shared.domain.unusable import Unusable
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.lease import Held
@@ -40,7 +48,7 @@ from shared.usecases.work import (
     wait,
 )
 
-_ROUNDS = 4  # plans of one line within one push; each further one avoids a date that Autotask refused
+_ROUNDS = 6  # plans of one line within one push; each further one avoids a refused date, or repairs a rate
 _READ_BACK_WAITS = (0.0, 0.25, 0.75)  # seconds between readings that look for an accepted adjustment
 
 
@@ -55,7 +63,7 @@ async def converge(app: App, held: Held, keys: Sequence[LineKey], deliveries: Ma
         if not works:
             return
     for work in works:
-        await _end(app, work, Reason("refused_again", "Autotask refused every date that was tried."))
+        await _end(app, work, say.refused_again(work.where, work.targets))
 
 
 async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[Posted]:
@@ -90,22 +98,32 @@ async def _read(app: App, works: Sequence[Work]) -> list[Work]:
     except (Malformed, ValueError) as error:
         if len(works) > 1:
             return [read for work in works for read in await _read(app, [work])]
-        await _end(app, works[0], _unreadable(error))
+        await _end(app, works[0], say.unreadable(works[0].where, works[0].targets, error))
         return []
     readable: list[Work] = []
     for work in works:
         contract = contracts.get(work.key.contract)
         if contract is None:
-            await _end(app, work, _no_contract(work.key))
+            await _end(app, work, say.contract_not_found(work.where, work.targets))
             continue
         try:
-            work.window = Window(contract.start, contract.end)
-            work.actual, work.posted = from_rows(rows[work.key.line], work.window), _posted(rows[work.key.line])
+            _locate(work, contract)
+            _take(work, rows[work.key.line])
         except ValueError as error:
-            await _end(app, work, _unreadable(error))
+            await _end(app, work, say.unreadable(work.where, work.targets, error))
         else:
             readable.append(work)
     return readable
+
+
+def _locate(work: Work, contract: Contract) -> None:
+    work.name, work.calendar = contract.name, contract.calendar
+    work.window = Window(contract.start, contract.end)
+
+
+def _take(work: Work, rows: Sequence[UnitsRow]) -> None:
+    work.reading = read(rows, work.window, work.calendar)
+    work.posted = tuple((row.start, row.end) for row in rows if row.posted)
 
 
 async def _end(app: App, work: Work, reason: Reason) -> None:
@@ -113,20 +131,6 @@ async def _end(app: App, work: Work, reason: Reason) -> None:
         await die(app, work, reason)
     except WriteConflict:
         return  # somebody else wrote it; the alarms bring us back
-
-
-def _unreadable(error: Exception) -> Reason:
-    sentence = f"What Autotask shows of the line cannot be understood: {error}."
-    return Reason("unreadable", sentence, "Correct the contract's dates or units in Autotask, then re-submit.")
-
-
-def _no_contract(key: LineKey) -> Reason:
-    sentence = f"Autotask does not show contract {key.contract}; it is gone or hidden from the API user."
-    return Reason("contract_not_found", sentence, "Bring it back or let the API user see it and re-submit; or dismiss.")
-
-
-def _posted(rows: Sequence[UnitsRow]) -> tuple[tuple[date, date], ...]:
-    return tuple((row.start, row.end) for row in rows if row.posted)
 
 
 async def _one(app: App, held: Held, work: Work) -> Posted | None:
@@ -154,43 +158,57 @@ async def _settle_intent(app: App, work: Work) -> Line | None:
     line = work.line.value
     if line.intent is None:
         return line
-    settled_from = line.intent.send_by + app.times.settle
-    match judge(line.intent, work.actual, now=app.now(), settled_from=settled_from):
+    intent, settled_from = line.intent, line.intent.send_by + app.times.settle
+    match _verdict(app, work, intent):
         case Verdict.DONE:
-            return replace(line, verified=work.actual, intent=None)
+            work.kept = intent.after
+            return replace(line, verified=_actual(work, line, intent.after), intent=None)
         case Verdict.NOT_DONE:  # what the plan's earlier adjustments did is in the reading, and it is ours
-            return replace(forget(line), verified=work.actual)
+            return _forgotten(work, line, intent)
         case Verdict.TOO_EARLY:
             reason = Reason("settling", "An earlier attempt is not settled yet.")
             await wait(app, work, settled_from, reason, line=line, earlier_attempt_open=True)
-        case Verdict.NEVER_VISIBLE if any(leg.decided and leg.status in PUSHABLE for leg in work.legs):
-            return replace(forget(line), verified=work.actual)
+        case Verdict.NEVER_VISIBLE if any(leg.decided_after(intent.send_by) for leg in work.legs):
+            return _forgotten(work, line, intent)
         case Verdict.NEVER_VISIBLE:  # the intent stays: whatever is pushed next on this line waits for a person too
-            reason = Reason(
-                "accepted_not_visible",
-                "Autotask accepted the adjustment but never showed it.",
-                "Look at the contract's units in Autotask, then re-submit or dismiss.",
-            )
-            await die(app, work, reason, line=line)
+            await die(app, work, say.never_visible(work.where, intent.adjustment), line=line)
         case Verdict.OTHER:
-            seen = _numbers(line.intent.before, work.actual, line.desired)
-            reason = Reason(
-                "outcome_unclear",
-                f"After an attempt without a clear answer, Autotask bills {seen.actual} units on {seen.on}; "
-                f"before the attempt it was {seen.verified}, wanted are {seen.desired}.",
-                "Look at the contract's units in Autotask, then re-submit with a drift policy or dismiss.",
-            )
-            await die(app, work, reason, drift=seen, line=forget(line))
+            seen = _numbers(work, line, intent.before)
+            await die(app, work, say.outcome_unclear(work.where, seen), drift=seen, line=forget(line))
     return None
+
+
+def _verdict(app: App, work: Work, intent: Intent) -> Verdict:
+    return judge(
+        intent,
+        work.reading,
+        owned=work.line.value.desired,
+        window=work.window,
+        now=app.now(),
+        settled_from=intent.send_by + app.times.settle,
+    )
+
+
+def _forgotten(work: Work, line: Line, intent: Intent) -> Line:
+    work.kept = intent.before
+    return replace(forget(line), verified=_actual(work, line, intent.before))
+
+
+def _actual(work: Work, line: Line, belief: Timeline) -> Timeline:
+    """What the line bills, as far as its rows tell; the rest as believed."""
+    return work.reading.completed(belief, line.attempts)
 
 
 async def _explain_difference(app: App, work: Work, line: Line) -> Line | None:
     """A reading that differs from the verified one: a late echo of ours, too fresh to judge, or left to the plan."""
-    if work.actual == line.verified:
-        return line
-    echo = echo_of(line, work.actual)
+    echo = echo_of(line, work.reading, work.window)
     if echo is not None:
-        return replace(line, verified=work.actual, suspects=without(line.suspects, echo))
+        work.kept = line.verified
+        verified = _actual(work, line, line.verified)
+        return replace(line, verified=verified, suspects=without(line.suspects, echo))
+    actual = _actual(work, line, line.verified)
+    if first_difference(actual, line.verified, owned=line.desired, window=work.window) is None:
+        return line
     quiet_until = line.last_effect + app.times.settle if line.last_effect else None
     if quiet_until is not None and app.now() < quiet_until:
         await wait(app, work, quiet_until, Reason("settling", "Autotask does not show our last change yet."), line=line)
@@ -199,72 +217,89 @@ async def _explain_difference(app: App, work: Work, line: Line) -> Line | None:
 
 
 async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
-    if work.actual == line.desired:  # done, by whomever
-        work.line = replace(work.line, value=line)
-        await synced(app, work, ())
+    actual = _actual(work, line, line.verified)
+    policy = _policy(work, line, actual)
+    if policy is DriftPolicy.RESPECT:
+        line, policy = line.respecting(actual, until=work.window.end), DriftPolicy.OVERWRITE
+    wanted = line.wanted if work.kept is None else line.wanted.filled_from(work.kept)
+    known = replace(line, verified=actual)
+    ever = Window(work.window.start, date.max)
+    if first_difference(actual, wanted, owned=wanted, window=ever, unknown_differs=True) is None:
+        work.line = replace(work.line, value=known)
+        await synced(app, work, ())  # done, by whomever
         return None
-    unusable = Unusable(work.window, frozenset({*line.refused_dates, *(start for start, _ in work.posted)}))
-    permission = work.permission()
-    seen_by_person = permission is not None and permission.reading == fingerprint(work.actual)
-    policy = permission.policy if permission is not None and seen_by_person else DriftPolicy.REVIEW
-    match plan(line.desired, work.actual, line.verified, policy, unusable):
+    match plan(wanted, actual, line.verified, policy, _unusable(work, line), line.events):
         case Nothing(shortfalls):
-            if policy is DriftPolicy.RESPECT:
-                line = replace(line, desired=work.actual)
-            work.line = replace(work.line, value=line)
+            work.line = replace(work.line, value=known)
             await synced(app, work, shortfalls)
-            return None
-        case Drift() as drift:
-            seen = _numbers(drift.verified, drift.actual, drift.desired, on=drift.on)
-            reason = Reason(
-                "drift",
-                f"Somebody changed the line in Autotask: on {seen.on} it bills {seen.actual} units, "
-                f"last verified were {seen.verified}, wanted are {seen.desired}.",
-                "Re-submit with the drift policy overwrite or respect, or dismiss to keep what Autotask has.",
-            )
-            await die(app, work, reason, drift=seen, line=line)
-            return None
-        case Blocked(code, dates, _):
-            await die(app, work, _blocked(work, code, dates), line=line)
-            return None
-        case Plan(adjustments, result, shortfalls):
-            if policy is DriftPolicy.RESPECT:
-                line = replace(line, desired=result)
-            work.line = replace(work.line, value=replace(line, verified=work.actual))
-            return await send(app, held, work, adjustments, shortfalls)
+        case Drift() as found:
+            seen = _numbers(work, line, found.verified, on=found.on)
+            await die(app, work, say.drift(work.where, seen), drift=seen, line=line)
+        case Blocked() as found:
+            reason = say.blocked(work.where, found, work.targets, _posted_through(work, prorate=line.prorate))
+            await die(app, work, reason, line=line)
+        case Plan() as found:
+            work.line = replace(work.line, value=known)
+            return await send(app, held, work, found)
+    return None
 
 
-def _blocked(work: Work, code: str, dates: Sequence[date]) -> Reason:
-    days = ", ".join(day.isoformat() for day in dates)
-    contract = f"contract {work.key.contract}, {work.window.start} to {work.window.end}"
-    if code == "contract_ended":
-        sentence = f"The change is wanted from {days}, when the {contract}, is over."
-        return Reason(code, sentence, "Extend the contract or map the subscription to another one, then re-submit.")
-    return Reason(
-        code, f"No usable date is left for the change wanted from {days} ({contract}).", "Dismiss or correct by hand."
+def _policy(work: Work, line: Line, actual: Timeline) -> DriftPolicy:
+    """The mapping's policy, or a person's for exactly this reading."""
+    permission = work.permission()
+    if permission is not None and permission.reading == fingerprint(actual):
+        return permission.policy
+    return line.drift
+
+
+def _unusable(work: Work, line: Line) -> Unusable:
+    return Unusable(work.window, frozenset(line.refused_dates), _posted_through(work, prorate=line.prorate))
+
+
+def _posted_through(work: Work, *, prorate: bool) -> date | None:
+    """The last day on which nothing can change for what was posted.
+
+    A posted row is never rewritten, so nothing may lie on its first day or before. On its later days Autotask adds a
+    prorated row, where the mapping allows that.
+    """
+    return max((start if prorate else end for start, end in work.posted), default=None)
+
+
+def _numbers(work: Work, line: Line, verified: Timeline, *, on: date | None = None) -> DriftSeen:
+    """The three numbers of a difference on its first day: units, and the rates that are known."""
+    desired, actual = line.wanted, _actual(work, line, line.verified)
+    day = on or first_difference(actual, verified, owned=desired, window=work.window)
+    if day is None:
+        day = next(iter(dates_of(verified, actual, desired)), work.window.start)
+    mine = desired.on(day)
+    wanted = mine.rate(Rate.PRICE)
+    return DriftSeen(
+        day,
+        verified.at(day),
+        actual.at(day),
+        mine.units,
+        fingerprint(actual),
+        verified_price=verified.rate_at(Rate.PRICE, day),
+        actual_price=actual.rate_at(Rate.PRICE, day),
+        desired_price=actual.rate_at(Rate.PRICE, day) if wanted is None else wanted,
+        verified_cost=verified.rate_at(Rate.COST, day) if mine.cost is not None else None,
+        actual_cost=actual.rate_at(Rate.COST, day) if mine.cost is not None else None,
+        desired_cost=mine.cost,
     )
 
 
-def _numbers(verified: Timeline, actual: Timeline, desired: Timeline, *, on: date | None = None) -> DriftSeen:
-    """The three numbers of a difference on its first day."""
-    days = sorted({step.date for timeline in (verified, actual, desired) for step in timeline.steps})
-    day = on or next((day for day in days if verified.at(day) != actual.at(day)), days[0] if days else date.min)
-    return DriftSeen(day, verified.at(day), actual.at(day), desired.at(day), fingerprint(actual))
-
-
 async def _verify(app: App, posted: Sequence[Posted]) -> list[Work]:
-    """Read all lines back; give the works that need a further plan because a date was refused."""
+    """Read all lines back; give the works that need a further plan."""
     pending = {item.work.key.line: item for item in posted}
     for seconds in _READ_BACK_WAITS:
         await app.sleep(seconds)
         try:
             rows = await app.autotask.units(sorted(pending))
             for number, item in pending.items():
-                item.work.actual = from_rows(rows[number], item.work.window)
-                item.work.posted = _posted(rows[number])
+                _take(item.work, rows[number])
         except (RetryLater, Misconfigured, Malformed, ValueError):
             break  # what is not seen to be done is verified later
-        if all(_visible(item) for item in pending.values()):
+        if all(_visible(app, item) is not None for item in pending.values()):
             break
     again: list[Work] = []
     for item in posted:
@@ -276,8 +311,16 @@ async def _verify(app: App, posted: Sequence[Posted]) -> list[Work]:
     return again
 
 
-def _visible(item: Posted) -> bool:
-    return item.work.actual in {item.expected, item.alternative} - {None}
+def _visible(app: App, item: Posted) -> Timeline | None:
+    """The timeline that the read-back shows: what was expected, or what a refused adjustment led to all the same."""
+    work, accepted = item.work, item.work.line.value.intent
+    refused = item.refused if item.refused is not None and item.refused.adjustment.change else None
+    if refused is not None and _verdict(app, work, refused) is Verdict.DONE:
+        return refused.after  # rates may show for another reason, and the next plan sees what they are
+    if accepted is not None:
+        return item.expected if _verdict(app, work, accepted) is Verdict.DONE else None
+    owned, shown = work.line.value.desired, work.reading.shown
+    return item.expected if first_difference(shown, item.expected, owned=owned, window=work.window) is None else None
 
 
 async def _conclude(app: App, item: Posted) -> bool:
@@ -287,27 +330,32 @@ async def _conclude(app: App, item: Posted) -> bool:
 
 
 async def _judge(app: App, item: Posted, work: Work) -> bool:
-    if not _visible(item):
+    shown = _visible(app, item)
+    if shown is None:
         until = app.now() + app.times.backoff(0)
         await pause(app, work, until, Reason("settling", "Autotask accepted the change but does not show it yet."))
         return False
-    line = replace(work.line.value, verified=work.actual, intent=None)
+    work.kept = shown
+    line = replace(work.line.value, verified=_actual(work, work.line.value, shown), intent=None)
     work.line = replace(work.line, value=line)
     if item.refusal is None:
+        owned = line.wanted.filled_from(shown)
+        if first_difference(line.verified, shown, owned=owned, window=work.window) is not None:
+            return True  # a rate reaches further, or less far, than was expected
         await synced(app, work, item.shortfalls)
         return False
-    shown_all_the_same = work.actual != item.expected
+    shown_all_the_same = item.refused is not None and shown is item.refused.after
     if shown_all_the_same or (item.refusal.kind in DATE_REFUSALS and not item.maybe_ours):
         await save_line(app, work, line)
         return True
-    await die(app, work, _refused(item, " ".join(item.refusal.errors)[:2000]), line=line)
+    await die(app, work, _refused(work, item), line=line)
     return False
 
 
-def _refused(item: Posted, text: str) -> Reason:
+def _refused(work: Work, item: Posted) -> Reason:
+    text = " ".join(item.refusal.errors)[:2000] if item.refusal is not None else ""
+    if item.refused is None or item.refusal is None:
+        raise ValueError("nothing was refused")
     if item.maybe_ours:
-        sentence = (
-            "Autotask says that the date is taken, and it shows nothing there: a lost attempt of ours may be under way."
-        )
-        return Reason("outcome_unclear", sentence, "Look at the contract in Autotask, then re-submit or dismiss.", text)
-    return Reason("autotask_refused", "Autotask refused the adjustment.", "Correct the cause, then re-submit.", text)
+        return say.date_taken(work.where, item.refused.adjustment, text)
+    return say.refused(work.where, item.refused.adjustment, text, in_bundle=item.refusal.kind == "bundle")

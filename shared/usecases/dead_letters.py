@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from shared.domain.edits import NO_EDITS
 from shared.domain.errors import Refused
 from shared.domain.line import Line
 from shared.domain.operation import (
@@ -16,7 +17,8 @@ from shared.domain.operation import (
     Permission,
 )
 from shared.domain.planning import DriftPolicy
-from shared.domain.timeline import Timeline, Window, fold, from_rows
+from shared.domain.reading import read
+from shared.domain.timeline import Timeline, Window, fold
 from shared.messaging.envelope import BrokerMessage, NotOurs, decode
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
@@ -71,7 +73,9 @@ async def reopen(
             return leg
         given = Permission(permission, leg.drift.reading) if permission is not None and leg.drift is not None else None
         opened = leg.to(LegStatus.OPEN)
-        return replace(opened, started=0, retries=0, retry_at=None, permission=given, decided=decided)
+        return replace(
+            opened, started=0, retries=0, retry_at=None, permission=given, decided=decided, decided_at=app.now()
+        )
 
     operation = stored.value
     moved = replace(
@@ -120,7 +124,7 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
         raise Refused("settling", "An attempt on this line is not settled yet; try again in a moment.", status=409)
     actual = await _present(app, leg, line.value)
     unsettled = tuple(number for number in line.value.unsettled if number != address.sequence)
-    desired = actual
+    desired = line.value.desired.adopting(actual)
     for number in unsettled:  # what else is intended on this line stays intended
         later = await app.ledger.operation(Address(address.customer, address.subscription, number))
         if later is not None and later.value.leg(leg.line).status in PUSHABLE | {LegStatus.DEAD}:
@@ -129,6 +133,7 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
         line.value,
         verified=actual,
         desired=desired,
+        edits=NO_EDITS,
         intent=None,
         unsettled=unsettled,
         folded=max(line.value.folded, address.sequence),
@@ -142,18 +147,22 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
 async def _present(app: App, leg: Leg, line: Line) -> Timeline:
     """What Autotask bills on the line now; the last verified where the contract is gone and bills nothing."""
     try:
-        return await read_line(app, leg.contract, leg.line)
+        return await read_line(app, leg.contract, leg.line, known=line)
     except Refused:
         return line.verified
 
 
-async def read_line(app: App, contract: int, line: int) -> Timeline:
-    """The actual timeline of one line. Raises RetryLater, Misconfigured; Refused where the contract is gone."""
-    contracts = await app.autotask.contracts([contract])
-    if contract not in contracts:
+async def read_line(app: App, contract: int, line: int, *, known: Line | None = None) -> Timeline:
+    """The actual timeline of one line; rates that no row tells are as the ledger's line believes.
+
+    Raises RetryLater, Misconfigured; Refused where the contract is gone.
+    """
+    found = (await app.autotask.contracts([contract])).get(contract)
+    if found is None:
         raise Refused("contract_not_found", f"Autotask does not show contract {contract}.", status=409)
     rows = await app.autotask.units([line])
-    return from_rows(rows[line], Window(contracts[contract].start, contracts[contract].end))
+    reading = read(rows[line], Window(found.start, found.end), found.calendar)
+    return reading.completed(known.verified, known.attempts) if known else reading.completed(Timeline())
 
 
 async def sync_to_autotask(app: App, customer: str, subscription: str, caller: str) -> list[Address]:

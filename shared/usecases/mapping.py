@@ -7,32 +7,29 @@ no history is replayed (design 2, "Re-mapping").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from shared.domain.billing import BillingCalendar, Policy, billed_units
-from shared.domain.calendar import PeriodType
+from shared.domain.billing import Policy, billed_units, is_free, opening_target, rate_target
+from shared.domain.calendar import BillingCalendar
 from shared.domain.contract import Contract
-from shared.domain.errors import CspError, Refused
-from shared.domain.known import Intention, Known
-from shared.domain.operation import Address, Event, Kind, Leg, MappingChange, Operation, PartnerLeg, PartnerStatus
+from shared.domain.errors import Refused
+from shared.domain.operation import Address, Leg, MappingChange, Operation
+from shared.domain.pricing import NOT_OURS, Pricing
 from shared.domain.subscription import Subscription, known_of
-from shared.domain.timeline import Target, Timeline
+from shared.domain.timeline import Target
 from shared.partner_center.wire import parse_subscription
 from shared.storage import keys
-from shared.storage.ledger import Changes, Head
+from shared.storage.ledger import Head
 from shared.storage.mappings import CustomerMapping, SubscriptionMapping
-from shared.storage.rows import Stored, document, parse
-from shared.storage.store import WriteConflict
+from shared.storage.rows import Stored, document
 from shared.usecases.app import App
+from shared.usecases.assignment import mapping_operation, refuse_while_open, store_and_carry_out
 from shared.usecases.badges import open_operations
 from shared.usecases.dead_letters import read_line
 from shared.usecases.placing import free_line
-from shared.usecases.rest import come_to_rest, look_again, send_again
-from shared.usecases.settling import settle_as
+from shared.usecases.pricing import posted_through, refuse_price_zero_without_price, scheduled
 from shared.usecases.snapshots import confirm_known
-from shared.usecases.work import LineKey, new_line
 
 RECURRING_SERVICE = 7  # Autotask's contract type that carries contract services (autotask reference 8.2)
 
@@ -42,7 +39,7 @@ class MappingRequest:
     """Which line a subscription shall be billed on. Without a line the product's service finds or creates one.
 
     `units`: adopt what the line bills now, or push the subscription's seats; None adopts a line that bills
-    something and pushes to an empty one.
+    something and pushes to an empty one. Policy and pricing of None stay as they are.
     """
 
     customer: str
@@ -53,6 +50,7 @@ class MappingRequest:
     service: int | None = None
     units: Literal["adopt", "push"] | None = None
     policy: Policy | None = None
+    pricing: Pricing | None = None
 
 
 async def map_subscription(app: App, request: MappingRequest) -> Operation | SubscriptionMapping:
@@ -61,7 +59,7 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
     Raises Refused with a code that says what does not qualify, NotFound, RetryLater, Misconfigured.
     """
     head = await app.ledger.head(request.customer, request.subscription)
-    _refuse_while_open(request.customer, head.value)
+    refuse_while_open(request.customer, head.value)
     reading = await app.partner_center.subscription(request.customer, request.subscription)
     subscription = parse_subscription(request.customer, reading.raw)
     present = await app.mappings.subscription(request.customer, request.subscription)
@@ -69,7 +67,10 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
     line, service = await _line(app, request, subscription)
     same_line = present is not None and present.value.line == line
     policy = request.policy or (present.value.policy if present else Policy())
-    if present is not None and same_line and request.units is None and present.value.policy == policy:
+    pricing = request.pricing or (present.value.pricing if present else NOT_OURS)
+    refuse_price_zero_without_price(policy, pricing)
+    as_before = present is not None and (present.value.policy, present.value.pricing) == (policy, pricing)
+    if present is not None and same_line and request.units is None and as_before:
         return present.value
     await _refuse_busy(app, request, line)
     mapping = SubscriptionMapping(
@@ -78,12 +79,13 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
         contract=contract.id,
         line=line,
         service=service,
-        calendar=BillingCalendar(contract.start, _period(contract)),
+        calendar=_calendar(contract),
         policy=policy,
         since=app.business_date(reading.observed_at),
         since_sequence=present.value.since_sequence if present and same_line else head.value.next_sequence,
         changed_at=app.now(),
         changed_by=request.caller,
+        pricing=pricing,
     )
     policy_only = same_line and request.units is None
     adopt = policy_only or await _adopts(app, request, contract.id, line, moved=present is not None and not same_line)
@@ -102,21 +104,11 @@ async def unmap_subscription(app: App, customer: str, subscription: str, caller:
         await confirm_known(app, customer, subscription)
         return None
     head = await app.ledger.head(customer, subscription)
-    _refuse_while_open(customer, head.value)
+    refuse_while_open(customer, head.value)
     await _refuse_unsettled(app, customer, subscription)
     change = MappingChange(None, None, previous=document(present.value))
     address = Address(customer, subscription, head.value.next_sequence)
-    return await _store_and_carry_out(app, _operation(app, address, caller, change, (), head.value.known), head)
-
-
-def _refuse_while_open(customer: str, head: Head) -> None:
-    if head.open_sequence is not None:
-        raise Refused(
-            "operation_in_progress",
-            "Another operation of this subscription is not settled yet.",
-            status=409,
-            operation=str(Address(customer, head.subscription, head.open_sequence)),
-        )
+    return await store_and_carry_out(app, mapping_operation(app, address, caller, change, (), head.value.known), head)
 
 
 async def _contract(app: App, request: MappingRequest) -> Contract:
@@ -142,12 +134,11 @@ async def _contract(app: App, request: MappingRequest) -> Contract:
     return contract
 
 
-def _period(contract: Contract) -> PeriodType:
-    try:
-        return PeriodType(contract.period_type or PeriodType.MONTHLY)
-    except ValueError:
+def _calendar(contract: Contract) -> BillingCalendar:
+    if contract.calendar is None:
         sentence = f"Contract {contract.id} has the billing period {contract.period_type}, which is not known here."
-        raise Refused("contract_period_unknown", sentence, status=409) from None
+        raise Refused("contract_period_unknown", sentence, status=409)
+    return contract.calendar
 
 
 async def map_customer(app: App, customer: str, company: int, caller: str) -> CustomerMapping:
@@ -225,141 +216,29 @@ async def _accept(
     head: Stored[Head],
 ) -> Operation:
     known = known_of(subscription)
-    day = mapping.since
     legs: list[Leg] = []
-    if present is not None and present.value.line != mapping.line:
-        legs.append(Leg(present.value.line, present.value.contract, Target(0, day, day)))
-    units = billed_units(known, mapping.policy)
-    if not change.adopt and units is not None:
-        legs.append(Leg(mapping.line, mapping.contract, Target(units, day, day)))
+    moved = present is not None and present.value.line != mapping.line
+    if present is not None and moved:
+        legs.append(Leg(present.value.line, present.value.contract, Target(0, mapping.since, mapping.since)))
+    before = NOT_OURS if present is None or moved else present.value.pricing
+    target = await _target(app, mapping, change, subscription, before)
+    if target is not None:
+        legs.append(Leg(mapping.line, mapping.contract, target))
     address = Address(mapping.customer, mapping.subscription, head.value.next_sequence)
-    operation = _operation(app, address, mapping.changed_by, change, legs, known)
-    return await _store_and_carry_out(app, operation, head)
+    operation = mapping_operation(app, address, mapping.changed_by, change, legs, known)
+    return await store_and_carry_out(app, operation, head)
 
 
-def _operation(
-    app: App, address: Address, caller: str, change: MappingChange, legs: Sequence[Leg], known: Known | None
-) -> Operation:
-    now = app.now()
-    known = known or Known("", 0)
-    return Operation(
-        address=address,
-        kind=Kind.MAP,
-        intention=Intention(),
-        before=known,
-        after=known,
-        requested_at=now,
-        requested_by=caller,
-        business_date=app.business_date(now),
-        partner_center=PartnerLeg(PartnerStatus.PENDING, app.new_id()),
-        legs=tuple(legs),
-        alarm_due=now + app.times.outbox,
-        mapping=change,
-    )
-
-
-async def _store_and_carry_out(app: App, operation: Operation, head: Stored[Head]) -> Operation:
-    address = operation.address
-    event = Event(operation.requested_at, operation.requested_by, "accepted", "", operation.status)
-    changed = replace(head.value, next_sequence=address.sequence + 1, open_sequence=address.sequence)
-    await app.alarms.set(address, operation.alarm_due or operation.requested_at)
-    try:
-        changes = Changes([(Stored(operation, None), [event])], head=Stored(changed, head.etag))
-        (stored,), _ = await app.ledger.commit(address.customer, changes)
-    except WriteConflict:
-        sentence = "The subscription changed at the same moment; look again."
-        raise Refused("changed_meanwhile", sentence, status=409) from None
-    try:
-        done = await carry_out_mapping(app, stored)
-    except WriteConflict:  # its alarm was faster
-        done = await app.ledger.operation(address) or stored
-    leg = done.value.partner_center
-    if leg.status is PartnerStatus.REFUSED:
-        raise Refused(leg.code, leg.text, status=409, operation=str(address))
-    return done.value
-
-
-async def carry_out_mapping(app: App, stored: Stored[Operation]) -> Stored[Operation]:
-    """Write the mapping rows and adopt the line's present units; safe to repeat, which the alarm does after a crash."""
-    operation = stored.value
-    change = operation.mapping
-    if change is None:
-        return await _refused(app, stored, "no_mapping", "nothing to map")
-    new = parse(SubscriptionMapping, change.document) if change.line is not None else None
-    try:
-        actual = await read_line(app, new.contract, new.line) if new is not None else None
-    except Refused as error:
-        await _go_back(app, operation, change)
-        return await _refused(app, stored, error.code, error.sentence)
-    except (CspError, ValueError) as error:
-        return await _later(app, stored, str(error))
-    if not await _assigned(app, operation.address, new):
-        return await _refused(app, stored, "line_taken", "The line was given to another subscription meanwhile.")
-    if new is not None and actual is not None and not change.policy_only:
-        await _adopt(app, operation, new, actual)
-    stored = await settle_as(app, stored, PartnerStatus.NOT_NEEDED)
-    if stored.value.pushable:
-        await send_again(app, stored)
-        return await app.ledger.operation(operation.address) or stored
-    await come_to_rest(app, stored)
-    return stored
-
-
-async def _refused(app: App, stored: Stored[Operation], code: str, text: str) -> Stored[Operation]:
-    stored = await settle_as(app, stored, PartnerStatus.REFUSED, code=code, text=text)
-    await come_to_rest(app, stored)
-    return stored
-
-
-async def _later(app: App, stored: Stored[Operation], why: str) -> Stored[Operation]:
-    """Autotask cannot be read now: try again with growing pauses, and give up clearly after a while."""
-    operation = stored.value
-    if app.now() > operation.requested_at + app.times.partner_give_up:
-        change = operation.mapping
-        if change is not None:
-            await _go_back(app, operation, change)
-        return await _refused(app, stored, "autotask_unavailable", f"The line could not be read in time: {why}")
-    leg = replace(operation.partner_center, attempts=operation.partner_center.attempts + 1)
-    moved = Stored(replace(operation, partner_center=leg), stored.etag)
-    return await look_again(app, moved, app.now() + app.times.backoff(leg.attempts))
-
-
-async def _assigned(app: App, address: Address, new: SubscriptionMapping | None) -> bool:
-    """Write the mapping rows; a repetition finds them written. False where the line is somebody else's."""
-    present = await app.mappings.subscription(address.customer, address.subscription)
-    if (present.value if present else None) == new:
-        return True
-    try:
-        await app.mappings.assign(present, new)
-    except WriteConflict:
-        present = await app.mappings.subscription(address.customer, address.subscription)
-        if (present.value if present else None) == new:
-            return True
-        owner = await app.mappings.owner(new.line) if new is not None else None
-        if owner is None or owner == (address.customer, address.subscription):
-            raise
-        return False
-    return True
-
-
-async def _go_back(app: App, operation: Operation, change: MappingChange) -> None:
-    """Take back the mapping rows of an operation that cannot be carried out, if they were written already."""
-    address = operation.address
-    present = await app.mappings.subscription(address.customer, address.subscription)
-    if present is not None and document(present.value) == change.document:
-        await app.mappings.assign(present, parse(SubscriptionMapping, change.previous) if change.previous else None)
-
-
-async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping, actual: Timeline) -> None:
-    """The line row: what Autotask shows is taken as verified, and as desired until an operation is folded on top."""
-    stored = await app.ledger.line(mapping.customer, mapping.line)
-    pushes = any(leg.line == mapping.line for leg in operation.legs)
-    folded = operation.address.sequence - 1 if pushes else operation.address.sequence
-    key = LineKey(mapping.customer, mapping.subscription, mapping.contract, mapping.line)
-    line = new_line(key, actual, folded=folded)
-    if stored is not None and stored.value.subscription == mapping.subscription:
-        if stored.value.folded >= operation.address.sequence:
-            return  # an earlier attempt of this operation came as far, and the pusher has gone on from there
-        kept = stored.value
-        line = replace(line, suspects=kept.suspects, refused_dates=kept.refused_dates, last_effect=kept.last_effect)
-    await app.ledger.commit(mapping.customer, Changes(line=Stored(line, stored.etag if stored else None)))
+async def _target(
+    app: App, mapping: SubscriptionMapping, change: MappingChange, subscription: Subscription, before: Pricing
+) -> Target | None:
+    """What the mapping wants of its line: units with their price, or a new price for units that are adopted."""
+    known, day, pricing, policy = known_of(subscription), mapping.since, mapping.pricing, mapping.policy
+    wanted = await scheduled(app, pricing, mapping.customer, subscription, day)
+    units = billed_units(known, policy)
+    if not change.adopt and units is not None:
+        return opening_target(units, day, wanted, mapping.calendar, policy, free=is_free(known, policy))
+    if pricing == before:
+        return None
+    posted = (await posted_through(app, [mapping.line]))[mapping.line]
+    return rate_target(wanted, day, mapping.calendar, policy, posted_through=posted)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.domain.billing import BillingCalendar, Policy
-from shared.domain.calendar import PeriodType
+from shared.domain.billing import Policy, SuspendBilling, opening_target
 from shared.domain.contract import ContractLine
 from shared.domain.errors import CspError, OutcomeUnknown, Refused
 from shared.domain.line import Line
 from shared.domain.operation import Event, Leg, LegStatus, Operation, Place, Reason
-from shared.domain.timeline import Timeline
+from shared.domain.pricing import NOT_OURS, Offer, PriceSource, Pricing, Unpriced
+from shared.domain.timeline import Target, Timeline
 from shared.storage import keys
 from shared.storage.ledger import Changes
 from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
 from shared.usecases.app import App
 from shared.usecases.dead_letters import read_line
+from shared.usecases.pricing import PriceBook
 from shared.usecases.rest import SYSTEM, come_to_rest, look_again, looked_for, send, send_again, send_notice
 from shared.usecases.work import LineKey, buried, new_line
 
@@ -54,7 +55,9 @@ async def place(app: App, stored: Stored[Operation]) -> Stored[Operation]:
     except (CspError, ValueError) as error:
         return await _asleep(app, stored, leg, str(error), settle=False)
     await _adopt(app, stored.value, mapping, actual)
-    found = replace(leg.to(LegStatus.OPEN), line=mapping.line, contract=mapping.contract, retry_at=None, reason=None)
+    target = await _with_rates(app, mapping, leg.target, leg.place)
+    opened = leg.to(LegStatus.OPEN)
+    found = replace(opened, line=mapping.line, contract=mapping.contract, target=target, retry_at=None, reason=None)
     event = Event(app.now(), SYSTEM, "placed", stored.value.status, stored.value.status, f"line {mapping.line}")
     moved = _exchanged(stored.value, leg, found)
     return await looked_for(app, Stored(moved, stored.etag), event)
@@ -75,7 +78,10 @@ async def _mapping(app: App, operation: Operation, wanted: Place) -> Subscriptio
     contract = (await app.autotask.contracts([wanted.contract])).get(wanted.contract)
     if contract is None:
         raise Refused("contract_not_found", f"Autotask does not show contract {wanted.contract}.")
+    if contract.calendar is None:
+        raise Refused("contract_period_unknown", f"The billing period of contract {contract.id} is not known here.")
     like = await app.mappings.subscription(address.customer, wanted.like)
+    policy, pricing = _inherited(like.value if like else None)
     line = await free_line(app, contract.id, product.service, address.customer, address.subscription)
     mapping = SubscriptionMapping(
         customer=address.customer,
@@ -83,15 +89,40 @@ async def _mapping(app: App, operation: Operation, wanted: Place) -> Subscriptio
         contract=contract.id,
         line=line,
         service=product.service,
-        calendar=BillingCalendar(contract.start, PeriodType(contract.period_type or PeriodType.MONTHLY)),
-        policy=like.value.policy if like else Policy(),
+        calendar=contract.calendar,
+        policy=policy,
         since=operation.business_date,
         since_sequence=address.sequence,
         changed_at=app.now(),
         changed_by=operation.requested_by,
+        pricing=pricing,
     )
     await app.mappings.assign(present, mapping)
     return mapping
+
+
+def _inherited(like: SubscriptionMapping | None) -> tuple[Policy, Pricing]:
+    """Policy and pricing of the new mapping: the list prices every product, a fixed price was for the old one."""
+    if like is None:
+        return Policy(), NOT_OURS
+    if like.pricing.source is PriceSource.PRICE_LIST:
+        return like.policy, like.pricing
+    policy = like.policy
+    if policy.suspend is SuspendBilling.PRICE_ZERO:  # a price that is not ours could not be restored
+        policy = replace(policy, suspend=SuspendBilling.UNITS_ZERO)
+    return policy, NOT_OURS
+
+
+async def _with_rates(app: App, mapping: SubscriptionMapping, target: Target, wanted: Place) -> Target:
+    """The leg's target with price and cost from the list; without them where the list has none for the product."""
+    if mapping.pricing.source is not PriceSource.PRICE_LIST or not target.units:
+        return target
+    offer = Offer(wanted.product, wanted.term, wanted.billing)
+    found = await PriceBook(app).schedule(mapping.customer, offer, target.increase_on)
+    if isinstance(found, Unpriced):
+        return target
+    opening = opening_target(target.units, target.increase_on, found, mapping.calendar, mapping.policy)
+    return replace(target, price=opening.price, cost=opening.cost)
 
 
 async def free_line(app: App, contract: int, service: int, customer: str, subscription: str) -> int:
@@ -125,7 +156,7 @@ async def _adopt(app: App, operation: Operation, mapping: SubscriptionMapping, a
     if stored is not None and stored.value.subscription == mapping.subscription and stored.value.folded >= sequence - 1:
         return  # an earlier attempt came as far, and the pusher may have gone on from there
     key = LineKey(mapping.customer, mapping.subscription, mapping.contract, mapping.line)
-    line = new_line(key, actual, folded=sequence - 1)
+    line = new_line(key, actual, folded=sequence - 1, policy=mapping.policy)
     if stored is not None:
         line = _with_memory_of(line, stored.value)
     await app.ledger.commit(mapping.customer, Changes(line=Stored(line, stored.etag if stored else None)))

@@ -1,4 +1,4 @@
-"""Send the adjustments of one line's plan, each with its intent stored before it (design 2, "Intent before POST").
+"""Send the adjustments of one line's plan, each with its intent stored before it (ADR 0001).
 
 `shared.usecases.converge` plans before and reads back after. Three requests at once are all that the tenant allows;
 the first throttle or refusal of our credentials ends the sending of every line.
@@ -6,14 +6,14 @@ the first throttle or refusal of our credentials ends the sending of every line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.line import Intent, IntentState
+from shared.domain.line import Intent, IntentState, Verdict, judge
 from shared.domain.operation import Reason
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
-from shared.domain.planning import Adjustment, Shortfall, apply
+from shared.domain.planning import Adjustment, Plan, apply
+from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Timeline
 from shared.usecases.app import App
 from shared.usecases.lease import Held, Stopped
@@ -29,21 +29,19 @@ class Posted:
     work: Work
     expected: Timeline
     shortfalls: tuple[Shortfall, ...] = ()
-    alternative: Timeline | None = None  # what a refused adjustment would have led to, had it been executed
+    refused: Intent | None = None  # Autotask said no; it may have been executed all the same
     refusal: AdjustmentRefused | None = None
     maybe_ours: bool = False  # the refused date may be taken by a lost attempt of ours
 
 
-async def send(
-    app: App, held: Held, work: Work, adjustments: Sequence[Adjustment], shortfalls: tuple[Shortfall, ...]
-) -> Posted | None:
+async def send(app: App, held: Held, work: Work, plan: Plan) -> Posted | None:
     """Send the adjustments one after the other; None where the line is put to sleep. Raises WriteConflict, LeaseLost.
 
     After a refused increase no decrease is sent: alone it would bill less than was billed and less than is wanted.
     """
-    posted = Posted(work, work.actual, shortfalls)
+    posted = Posted(work, work.line.value.verified, plan.shortfalls)
     increase_refused = False
-    for adjustment in adjustments:
+    for adjustment in plan.adjustments:
         if increase_refused and adjustment.change < 0:
             break
         async with held.slots:
@@ -77,24 +75,23 @@ async def _post(app: App, held: Held, posted: Posted, adjustment: Adjustment) ->
     work = posted.work
     deadline = app.now() + app.times.autotask_timeout
     await held.outlive(deadline)
-    after = apply(posted.expected, [adjustment])
+    after = apply(posted.expected, [adjustment], work.line.value.events)
     intent = Intent(adjustment, posted.expected, after, deadline, IntentState.SENDING, work.sequences)
     earlier = work.line.value.intent
     await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
     outcome = await app.autotask.adjust(
-        contract=work.key.contract,
-        line=work.key.line,
-        change=adjustment.change,
-        effective=adjustment.date,
-        deadline=deadline,
+        contract=work.key.contract, line=work.key.line, adjustment=adjustment, deadline=deadline
     )
+    if _was_ours(app, work, intent, outcome):
+        outcome = Accepted()
     match outcome:
         case Accepted():  # stored at once: after a success it is never sent again, only verified
             posted.expected = after
-            await save_line(app, work, replace(work.line.value, intent=replace(intent, state=IntentState.ACCEPTED)))
+            line = work.line.value.with_named(adjustment)
+            await save_line(app, work, replace(line, intent=replace(intent, state=IntentState.ACCEPTED)))
         case AdjustmentRefused():
             _keep(work, earlier)
-            posted.alternative, posted.refusal = after, outcome
+            posted.refused, posted.refusal = intent, outcome
             posted.maybe_ours = outcome.kind == "duplicate" and _lost_attempt_on(work, adjustment)
             if not posted.maybe_ours:
                 _learn(work, adjustment, outcome)
@@ -113,10 +110,31 @@ async def pause(app: App, work: Work, until: datetime | None, reason: Reason) ->
     await wait(app, work, until, reason)
 
 
+def _was_ours(app: App, work: Work, intent: Intent, outcome: AdjustOutcome) -> bool:
+    """Whether a date is taken by a lost attempt at the very same rates, whose effect no reading can show.
+
+    Rates are set and not added, so it is done. Where a reading could show the effect and does not, the date is taken by
+    something else.
+    """
+    adjustment = intent.adjustment
+    is_taken = isinstance(outcome, AdjustmentRefused) and outcome.kind == "duplicate"
+    if not is_taken or adjustment.change or adjustment not in work.line.value.suspects:
+        return False
+    accepted = replace(intent, state=IntentState.ACCEPTED)
+    owned, now = work.line.value.desired, app.now()
+    verdict = judge(accepted, work.reading, owned=owned, window=work.window, now=now, settled_from=now)
+    return verdict is Verdict.DONE
+
+
 def _lost_attempt_on(work: Work, adjustment: Adjustment) -> bool:
-    """Whether a date that Autotask calls taken shows nothing, and an attempt of ours was given up for lost on it."""
-    shown = any(step.date == adjustment.date for step in work.actual.steps)
-    return not shown and any(suspect.date == adjustment.date for suspect in work.line.value.suspects)
+    """Whether a date that Autotask calls taken shows nothing, and units of ours were given up for lost on it.
+
+    A lost attempt at rates alone does no harm, whenever it comes; nor does one on a date that an accepted one has.
+    """
+    line, day = work.line.value, adjustment.date
+    shown = any(step.date == day for step in work.reading.shown.without_rates().steps)
+    taken_by_us = any(named.on == day for named in line.named)
+    return not shown and not taken_by_us and any(item.date == day and item.change for item in line.suspects)
 
 
 def _learn(work: Work, adjustment: Adjustment, refusal: AdjustmentRefused) -> None:

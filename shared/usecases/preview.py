@@ -124,7 +124,8 @@ async def _bill(
     elif prepared.intention.schedule:
         changes = await _of_renewal(app, mapping, found, prepared.intention.schedule)
     else:
-        changes = legs(known_of(found), prepared.after, day, mapping, refunded=refunded)
+        end = found.commitment_end
+        changes = legs(known_of(found), prepared.after, day, mapping, refunded=refunded, commitment_end=end)
     return tuple([await _of_leg(app, mapping, leg) for leg in changes])
 
 

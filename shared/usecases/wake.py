@@ -21,8 +21,8 @@ from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
+from shared.usecases.assignment import carry_out_mapping
 from shared.usecases.bulk_work import wake_bulks
-from shared.usecases.mapping import carry_out_mapping
 from shared.usecases.placing import go_on
 from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
 
@@ -46,7 +46,7 @@ class Need(StrEnum):
 def need(operation: Operation) -> Need:
     """The one question, answered from the operation alone."""
     if not operation.settled_at_microsoft:
-        return Need.MAPPING if operation.kind is Kind.MAP else Need.MICROSOFT
+        return Need.MAPPING if operation.mapping is not None else Need.MICROSOFT
     if operation.unplaced is not None:
         return Need.PLACE
     if operation.pushable:

@@ -12,7 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from shared import telemetry
+from shared.domain import explanations as say
+from shared.domain.billing import Policy
+from shared.domain.calendar import BillingCalendar
 from shared.domain.line import Line
+from shared.domain.money import priced
 from shared.domain.operation import (
     CRASH_LIMIT,
     PUSHABLE,
@@ -26,15 +30,17 @@ from shared.domain.operation import (
     Permission,
     Reason,
 )
-from shared.domain.planning import Shortfall
-from shared.domain.timeline import Timeline, Window, fold
+from shared.domain.rates import Rate
+from shared.domain.reading import Reading
+from shared.domain.shortfalls import Shortfall
+from shared.domain.timeline import Target, Timeline, Window, fold
 from shared.storage.ledger import Changes, batches
 from shared.storage.rows import Stored
 from shared.usecases.app import App
 from shared.usecases.rest import SYSTEM, come_to_rest, look_again, notice_of, send_notice
 
 _EVER = Window(date.min, date.max)
-_NO_READING = Timeline()
+_NO_READING = Reading(Timeline())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,21 @@ class Delivered:
 
 @dataclass(slots=True)
 class Work:
-    """A line being converged, and the deliveries that brought its operations."""
+    """A line being converged, what Autotask shows of it, and the deliveries that brought its operations.
+
+    `kept` is the timeline that our last adjustments should have led to: rates that are not ours and that they touched
+    all the same are brought back to it.
+    """
 
     key: LineKey
     line: Stored[Line]
     operations: list[Stored[Operation]]
-    actual: Timeline = _NO_READING
+    reading: Reading = _NO_READING
     window: Window = _EVER
+    calendar: BillingCalendar | None = None
+    name: str = ""  # of the contract
     posted: tuple[tuple[date, date], ...] = ()
+    kept: Timeline | None = None
     deliveries: Mapping[Address, Delivered] = field(default_factory=dict)
 
     @property
@@ -84,15 +97,40 @@ class Work:
         about = {**telemetry.about(newest), "csp.line.id": self.key.line, "csp.line.operations": len(self.operations)}
         return telemetry.span(name, about, within=newest.traceparent)
 
+    @property
+    def where(self) -> say.Whereabouts:
+        """The line as sentences name it."""
+        window = None if self.window == _EVER else self.window
+        price = self.line.value.verified.rate_at(Rate.PRICE, date.max)
+        return say.Whereabouts(self.key.line, self.key.contract, self.name, window, self.calendar, price)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the open operations want of the line."""
+        return tuple(leg.target for leg in self.legs if leg.status in PUSHABLE)
+
     def permission(self) -> Permission | None:
         """The last decision that a person took about a drift of this line."""
         given = [leg.permission for leg in self.legs if leg.permission is not None and leg.status in PUSHABLE]
         return given[-1] if given else None
 
 
-def new_line(key: LineKey, actual: Timeline, *, folded: int) -> Line:
-    """A line whose present units are adopted: what Autotask shows is taken as verified and as desired."""
-    return Line(key.customer, key.subscription, key.line, key.contract, actual, actual, folded)
+def new_line(key: LineKey, actual: Timeline, *, folded: int, policy: Policy) -> Line:
+    """A line whose present units are adopted: what Autotask shows is verified, and its units are desired.
+
+    Its rates are not ours before an operation brings some.
+    """
+    return Line(
+        key.customer,
+        key.subscription,
+        key.line,
+        key.contract,
+        verified=actual,
+        desired=actual.without_rates(),
+        folded=folded,
+        drift=policy.drift,
+        prorate=policy.prorate,
+    )
 
 
 async def load(app: App, key: LineKey) -> Work | None:
@@ -132,12 +170,7 @@ async def begin(app: App, work: Work) -> bool:
     """Count the attempt before the work; an operation that was begun too often is dead. Says whether to go on."""
     poisoned = [leg for leg in work.legs if leg.status in PUSHABLE and leg.started >= CRASH_LIMIT]
     if poisoned:
-        reason = Reason(
-            "crash_loop",
-            f"The push was begun {CRASH_LIMIT} times and never came to an end.",
-            "Look at the application's log for this operation, then re-submit it.",
-        )
-        await die(app, work, reason)
+        await die(app, work, say.crash_loop(work.where, work.targets))
         return False
     await _store(app, work, lambda leg: replace(leg, started=leg.started + 1) if leg.status in PUSHABLE else leg, None)
     return True
@@ -150,17 +183,16 @@ async def save_line(app: App, work: Work, line: Line) -> None:
 
 
 async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
-    """The line is verified: every operation of the plan is synced, dead ones too."""
+    """The line is as its `verified` says: every operation of the plan is synced, dead ones too."""
     now = app.now()
-    line = replace(work.line.value, verified=work.actual, intent=None, unsettled=())
+    line = replace(work.line.value, intent=None, unsettled=())
+    rest = tuple(priced(item, work.calendar) for item in shortfalls)
 
     def verified(leg: Leg) -> Leg:
         if leg.status not in PUSHABLE and leg.status is not LegStatus.DEAD:
             return leg
         done = leg.to(LegStatus.SYNCED)
-        return replace(
-            done, started=0, retry_at=None, reason=None, drift=None, settled_at=now, shortfalls=tuple(shortfalls)
-        )
+        return replace(done, started=0, retry_at=None, reason=None, drift=None, settled_at=now, shortfalls=rest)
 
     due = now + app.times.outbox
     dead = {stored.value.address for stored in work.operations if stored.value.dead and stored.value.at_rest}
@@ -170,17 +202,9 @@ async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
     def alarmed(operation: Operation) -> Operation:
         return replace(operation, alarm_due=due) if operation.address in dead else operation
 
-    await _store(app, work, verified, "synced", line=line, why=_shortfall_text(shortfalls), finish=alarmed)
+    await _store(app, work, verified, "synced", line=line, why=say.approximation(rest, work.calendar), finish=alarmed)
     for stored in work.operations:
         await come_to_rest(app, stored)
-
-
-def _shortfall_text(shortfalls: Sequence[Shortfall]) -> str:
-    parts = [
-        f"{item.start} to {item.end or 'the end'}: {item.billed} units billed instead of {item.desired}"
-        for item in shortfalls
-    ]
-    return f"as near as the usable dates allow ({'; '.join(parts)})" if parts else ""
 
 
 async def wait(
@@ -250,16 +274,13 @@ def buried(operation: Operation, now: datetime, delivered: Delivered | None) -> 
 
 async def bury_orphans(app: App, key: LineKey) -> None:
     """End open legs on a line that the ledger does not hold for their subscription: only a person can help them."""
-    reason = Reason(
-        "line_not_in_ledger",
-        f"The ledger does not hold line {key.line} for this subscription any more, so this change was not billed.",
-        "Compare the line with the subscription in Autotask, correct it by hand, then dismiss.",
-    )
+    where = say.Whereabouts(key.line, key.contract)
     for stored in await app.ledger.operations(key.customer, key.subscription):
         before = stored.value
         legs = [leg for leg in before.legs if leg.line == key.line and leg.status in PUSHABLE]
         if not legs or not before.took_effect:
             continue
+        reason = say.line_not_in_ledger(where, [legs[0].target])
         after = before.with_leg(replace(legs[0].to(LegStatus.DEAD), started=0, retry_at=None, reason=reason))
         after = buried(after, app.now(), None)
         event = Event(app.now(), SYSTEM, "dead", before.status, after.status, reason.sentence)

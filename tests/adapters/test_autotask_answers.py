@@ -70,7 +70,14 @@ def test_the_wait_that_autotask_asks_for_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("messages", "kind"),
-    [((DUPLICATE,), "duplicate"), ((POSTED,), "posted"), ((WINDOW,), "window"), (("x",), "other"), ((), "other")],
+    [
+        ((DUPLICATE,), "duplicate"),
+        ((POSTED,), "posted"),
+        ((WINDOW,), "window"),
+        (("It is part of a ContractServiceBundle.",), "bundle"),
+        (("x",), "other"),
+        ((), "other"),
+    ],
 )
 def test_kinds_of_refusal(messages: tuple[str, ...], kind: str) -> None:
     assert refusal_kind(messages) == kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,8 @@ from shared.autotask.client import Autotask
 from shared.domain.contract import Company, Contract, ContractLine, Service, Threshold
 from shared.domain.errors import Malformed, Misconfigured, OutcomeUnknown, Refused, RetryLater, VendorError
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustUnknown, Unsent
-from shared.domain.timeline import UnitsRow
+from shared.domain.planning import Adjustment
+from shared.domain.reading import UnitsRow
 from shared.transport import Transport
 from tests.adapters.autotask_script import ZONE, Script, zone
 from tests.adapters.conftest import HANG, NOW, RESET, Answer, Received, Server
@@ -63,8 +65,11 @@ def calls(server: Server) -> list[Received]:
     return [request for request in server.received if request.path != ZONE]
 
 
-async def adjust(autotask: AutotaskPort, deadline: datetime = LATER) -> AdjustOutcome:
-    return await autotask.adjust(contract=29747643, line=8001, change=-3, effective=date(2026, 9, 1), deadline=deadline)
+FEWER = Adjustment(date(2026, 9, 1), -3)
+
+
+async def adjust(autotask: AutotaskPort, deadline: datetime = LATER, adjustment: Adjustment = FEWER) -> AdjustOutcome:
+    return await autotask.adjust(contract=29747643, line=8001, adjustment=adjustment, deadline=deadline)
 
 
 async def test_the_zone_is_asked_once_without_credentials(
@@ -132,7 +137,7 @@ async def test_units_of_each_line_in_the_order_of_their_dates(
 ) -> None:
     script += [
         items(
-            units(501, start="2026-08-10", end="2026-08-31", units=16),
+            units(501, start="2026-08-10", end="2026-08-31", units=16, price=262.3, cost=None),
             units(502, end="2026-08-09", approveAndPostDate="2026-07-02T00:00:00Z"),
             units(503, line=8002, units=4.0),
         )
@@ -140,7 +145,7 @@ async def test_units_of_each_line_in_the_order_of_their_dates(
     assert await autotask.units([8001, 8002, 8003]) == {
         8001: (
             UnitsRow(date(2026, 8, 1), date(2026, 8, 9), 11, posted=True),
-            UnitsRow(date(2026, 8, 10), date(2026, 8, 31), 16, posted=False),
+            UnitsRow(date(2026, 8, 10), date(2026, 8, 31), 16, posted=False, price=Decimal("262.3")),
         ),
         8002: (UnitsRow(date(2026, 8, 1), date(2026, 8, 31), 4, posted=False),),
         8003: (),
@@ -240,7 +245,7 @@ async def test_contracts_lines_services_and_companies(server: Server, script: Sc
         "status": 1,
     }
     line = {"id": 9, "contractID": 5, "serviceID": 677, "unitPrice": 23.1, "internalDescription": "csp:s"}
-    found_line = ContractLine(9, 5, 677, "", "csp:s", 23.1)
+    found_line = ContractLine(9, 5, 677, "", "csp:s", Decimal("23.1"))
     script += [
         items({**contract, "startDate": "2025-10-01T00:00:00Z", "endDate": "2026-09-30T00:00:00Z"}),
         items(line),
@@ -255,7 +260,7 @@ async def test_contracts_lines_services_and_companies(server: Server, script: Sc
     assert await autotask.contracts([5, 6]) == {5: Contract(5, 7, "CSP", 7, 2, 1, *period)}
     assert await autotask.contract_lines(5) == [found_line]
     assert [await autotask.line(9) for _ in range(3)] == [found_line, None, None]
-    assert await autotask.services([677]) == {677: Service(677, "Premium", 2, True, 23.0, 18.9)}  # noqa: FBT003 - a row
+    assert await autotask.services([677]) == {677: Service(677, "Premium", 2, True, Decimal(23), Decimal("18.9"))}  # noqa: FBT003 - a row
     assert await autotask.companies([7]) == {7: Company(7, "Northwind", active=False)}
     assert await autotask.companies_by_name("north", limit=5) == [Company(7, "Northwind", active=True)]
     search = {"op": "beginsWith", "field": "companyName", "value": "north"}
@@ -293,6 +298,28 @@ async def test_an_adjustment_is_a_delta_on_a_date_without_zone(
         "unitChange": -3,
         "effectiveDate": "2026-09-01T00:00:00",
     }
+
+
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [
+        ({"price": Decimal("12.50")}, {"adjustedUnitPrice": 12.5}),
+        (
+            {"price": Decimal("12.3456"), "cost": Decimal("9.1")},
+            {"adjustedUnitPrice": 12.3456, "adjustedUnitCost": 9.1},
+        ),
+        ({"price": Decimal(0)}, {"adjustedUnitPrice": 0}),
+        ({}, {}),
+    ],
+)
+async def test_an_adjustment_carries_the_rates_that_it_names_and_no_others(
+    server: Server, script: Script, autotask: AutotaskPort, named: dict[str, Decimal], sent: dict[str, float]
+) -> None:
+    script += [Answer(200, {"itemId": None})]
+    assert await adjust(autotask, adjustment=Adjustment(date(2026, 9, 1), 0, **named)) == Accepted()
+    body = calls(server)[0].body
+    assert {field: body[field] for field in body if field.startswith("adjusted")} == sent
+    assert body["unitChange"] == 0
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ REPOSITORIES = (
     "keys",
     "ledger",
     "mappings",
+    "prices",
     "read_models",
     "rows",
     "store",

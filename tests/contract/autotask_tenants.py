@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Protocol
 
 import httpx
 
 from shared.domain.contract import Company, Contract, ContractLine, Service
+from shared.domain.planning import Adjustment
 from shared.ports import AutotaskPort
 from tests.world.autotask import AdjustFault, Autotask, Fault
 from tests.world.clock import Clock
 
 COMPANY, SERVICES = 29683616, (677, 678, 679)  # Northwind and the catalogue of the simulator's seed
+PRICE, COST = Decimal("12.50"), Decimal("10.00")  # of service 677
 _REST = "/ATServicesRest/v1.0"
 
 
@@ -35,11 +38,17 @@ class Tenant(Protocol):
     async def new_line(self, units: int) -> int:
         """A line of the contract, with units since its first day."""
 
-    def adjustments(self, line: int) -> list[tuple[date, int]]:
-        """Date and change of what the API did to a line, in that order."""
+    def adjustments(self, line: int) -> list[Adjustment]:
+        """What the API did to a line, in that order."""
 
-    def hand_edit(self, line: int, day: date, change: int) -> None:
+    def hand_edit(self, line: int, day: date, change: int, *, price: Decimal | None = None) -> None:
         """Somebody changes the line in Autotask's own pages."""
+
+    def switch(self, **habits: str) -> None:
+        """Choose what no document settles, by the names of the simulator's switches."""
+
+    def put_into_bundle(self, line: int) -> None:
+        """Make the line part of a service bundle."""
 
     def post_through(self, line: int, day: date) -> None:
         """Approve and post the rows that start until a day."""
@@ -65,7 +74,9 @@ class FakeTenant:
         self._fake.add_company(Company(COMPANY, "Northwind", active=True))
         self._fake.add_contract(Contract(self.contract, COMPANY, "CSP Northwind", 7, 2, 1, start, end))
         for service in SERVICES:
-            self._fake.add_service(Service(service, f"Service {service}", 2, active=True, unit_price=9, unit_cost=7))
+            self._fake.add_service(
+                Service(service, f"Service {service}", 2, active=True, unit_price=PRICE, unit_cost=COST)
+            )
         self._lines = 9000
 
     def go_away(self) -> None:
@@ -76,15 +87,23 @@ class FakeTenant:
 
     async def new_line(self, units: int) -> int:
         self._lines += 1
-        self._fake.add_line(ContractLine(self._lines, self.contract, SERVICES[0], "", "", 9), units)
+        self._fake.add_line(ContractLine(self._lines, self.contract, SERVICES[0], "", "", PRICE), units)
         return self._lines
 
-    def adjustments(self, line: int) -> list[tuple[date, int]]:
-        ours = [item.adjustment for item in self._fake.log if item.line == line and item.source == "api"]
-        return [(adjustment.date, adjustment.change) for adjustment in ours]
+    def adjustments(self, line: int) -> list[Adjustment]:
+        return [item.adjustment for item in self._fake.log if item.line == line and item.source == "api"]
 
-    def hand_edit(self, line: int, day: date, change: int) -> None:
-        self._fake.hand_edit(line, day, change)
+    def hand_edit(self, line: int, day: date, change: int, *, price: Decimal | None = None) -> None:
+        self._fake.hand_edit(line, day, change, price=price)
+
+    def switch(self, **habits: str) -> None:
+        self._fake.habits.omitted = "list" if habits.get("omittedPrice") == "list" else "keep"
+        self._fake.habits.reach = "onwards" if habits.get("priceReach") == "onwards" else "next"
+        self._fake.habits.thirtieths = habits.get("proration") == "thirtieths"
+        self._fake.habits.shows_costs = habits.get("costs") != "hidden"
+
+    def put_into_bundle(self, line: int) -> None:
+        self._fake.put_into_bundle(line)
 
     def post_through(self, line: int, day: date) -> None:
         self._fake.post_through(line, day)
@@ -136,14 +155,29 @@ class SimulatedTenant:
             self.hand_edit(line, window(self.today)[0], units)
         return line
 
-    def adjustments(self, line: int) -> list[tuple[date, int]]:
+    def adjustments(self, line: int) -> list[Adjustment]:
         found = self._get("/_control/state/adjustments", contractServiceId=line)["adjustments"]
         return [
-            (date.fromisoformat(item["effectiveDate"]), item["unitChange"]) for item in found if item["source"] == "api"
+            Adjustment(
+                date.fromisoformat(item["effectiveDate"]),
+                item["unitChange"],
+                _amount(item["price"]),
+                _amount(item["cost"]),
+            )
+            for item in found
+            if item["source"] == "api"
         ]
 
-    def hand_edit(self, line: int, day: date, change: int) -> None:
-        self._post("/_control/state/edit", contractServiceId=line, effectiveDate=day.isoformat(), unitChange=change)
+    def hand_edit(self, line: int, day: date, change: int, *, price: Decimal | None = None) -> None:
+        named = {} if price is None else {"adjustedUnitPrice": float(price)}
+        body = {"contractServiceId": line, "effectiveDate": day.isoformat(), "unitChange": change, **named}
+        self._post("/_control/state/edit", **body)
+
+    def switch(self, **habits: str) -> None:
+        self._post("/_control/switches", **habits)
+
+    def put_into_bundle(self, line: int) -> None:
+        self._post("/_control/state/bundle", contractServiceId=line)
 
     def post_through(self, line: int, day: date) -> None:
         self._post("/_control/state/post-periods", contractServiceId=line, through=day.isoformat())
@@ -159,3 +193,7 @@ class SimulatedTenant:
 
     def _post(self, path: str, /, **body: Any) -> None:
         self.control.post(path, json=body).raise_for_status()
+
+
+def _amount(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 import httpx
@@ -13,12 +14,17 @@ from local.stack import Stack
 from shared.autotask.client import Autotask
 from shared.domain.errors import Refused, RetryLater
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
-from shared.domain.timeline import Timeline, Window, from_rows
+from shared.domain.planning import Adjustment
+from shared.domain.rates import Rate
+from shared.domain.reading import Reading, read
+from shared.domain.timeline import Timeline, Window
 from shared.ports import AutotaskPort
 from shared.transport import Transport
-from tests.contract.autotask_tenants import COMPANY, SERVICES, FakeTenant, SimulatedTenant, Tenant, window
+from tests.contract.autotask_tenants import COMPANY, COST, PRICE, SERVICES, FakeTenant, SimulatedTenant, Tenant, window
 
 pytestmark = pytest.mark.anyio
+
+HABITS = {"omittedPrice": "keep", "priceReach": "next", "proration": "days", "costs": "shown"}
 
 
 def now() -> datetime:
@@ -49,6 +55,7 @@ async def tenant(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIte
     simulated = SimulatedTenant(client(transport, settings), control, settings)
     yield simulated
     simulated.lag(timedelta())
+    simulated.switch(**HABITS)
     await transport.aclose()
 
 
@@ -66,14 +73,22 @@ async def nobody(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIte
     await transport.aclose()
 
 
-async def billed(tenant: Tenant, line: int) -> Timeline:
+async def reading(tenant: Tenant, line: int) -> Reading:
+    contract = (await tenant.port.contracts([tenant.contract]))[tenant.contract]
     rows = (await tenant.port.units([line]))[line]
-    return from_rows(rows, Window(*window(tenant.today)))
+    return read(rows, Window(*window(tenant.today)), contract.calendar)
 
 
-async def adjust(tenant: Tenant, line: int, change: int, day: date) -> AdjustOutcome:
+async def billed(tenant: Tenant, line: int) -> Timeline:
+    return (await reading(tenant, line)).shown.without_rates()
+
+
+async def adjust(
+    tenant: Tenant, line: int, change: int, day: date, *, price: str | None = None, cost: str | None = None
+) -> AdjustOutcome:
+    named = [None if amount is None else Decimal(amount) for amount in (price, cost)]
     return await tenant.port.adjust(
-        contract=tenant.contract, line=line, change=change, effective=day, deadline=tenant.deadline()
+        contract=tenant.contract, line=line, adjustment=Adjustment(day, change, *named), deadline=tenant.deadline()
     )
 
 
@@ -95,7 +110,7 @@ async def test_units_are_rows_by_month_without_gaps_cut_at_the_adjustments(tenan
     assert not any(row.posted for row in rows)
     first = started(tenant)
     assert await billed(tenant, line) == Timeline.of((first, 10), (day, 14))
-    assert tenant.adjustments(line) == [(day, 4)]
+    assert tenant.adjustments(line) == [Adjustment(day, 4)]
 
 
 async def test_a_line_that_goes_to_zero_has_no_rows_any_more(tenant: Tenant) -> None:
@@ -111,7 +126,7 @@ async def test_a_second_adjustment_on_a_date_is_refused(tenant: Tenant) -> None:
     again = await adjust(tenant, line, 1, tenant.today)
     assert isinstance(again, AdjustmentRefused)
     assert again.kind == "duplicate"
-    assert tenant.adjustments(line) == [(tenant.today, 1)]
+    assert tenant.adjustments(line) == [Adjustment(tenant.today, 1)]
 
 
 async def test_a_hand_edit_does_not_take_its_date(tenant: Tenant) -> None:
@@ -154,10 +169,90 @@ async def test_nothing_is_sent_after_the_deadline(tenant: Tenant) -> None:
     line = await tenant.new_line(10)
     late = tenant.deadline() - timedelta(minutes=1)
     outcome = await tenant.port.adjust(
-        contract=tenant.contract, line=line, change=1, effective=tenant.today, deadline=late
+        contract=tenant.contract, line=line, adjustment=Adjustment(tenant.today, 1), deadline=late
     )
     assert isinstance(outcome, Unsent)
     assert tenant.adjustments(line) == []
+
+
+def month_after(tenant: Tenant, months: int) -> date:
+    number = tenant.today.year * 12 + tenant.today.month - 1 + months
+    return date(number // 12, number % 12 + 1, 1)
+
+
+@pytest.mark.parametrize("proration", ["days", "thirtieths"])
+async def test_a_whole_period_tells_the_rates_and_a_part_of_one_does_not(tenant: Tenant, proration: str) -> None:
+    tenant.switch(proration=proration)
+    line = await tenant.new_line(10)
+    month = month_after(tenant, 1)
+    middle = month.replace(day=16)
+    assert await adjust(tenant, line, 3, middle, price="13.4567", cost="9.5") == Accepted()
+    shown = (await reading(tenant, line)).shown
+
+    def rates(day: date) -> list[Decimal | None]:
+        return [shown.rate_at(kind, day) for kind in Rate]
+
+    assert rates(tenant.today) == [PRICE, COST]
+    assert rates(month) == rates(middle) == [None, None]
+    price, cost = rates(month_after(tenant, 2))
+    assert cost == Decimal("9.50")
+    assert price is not None
+    assert abs(price - Decimal("13.4567")) < Decimal("0.0004")  # 13 units come to 174.94
+
+
+async def test_a_price_of_zero_is_a_price_and_one_that_is_left_out_is_none(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    assert await adjust(tenant, line, 0, month_after(tenant, 1), price="0") == Accepted()
+    assert await adjust(tenant, line, 1, month_after(tenant, 2)) == Accepted()
+    shown = (await reading(tenant, line)).shown
+    assert shown.rate_at(Rate.PRICE, tenant.today) == PRICE
+    assert shown.rate_at(Rate.PRICE, month_after(tenant, 2)) == 0
+    assert shown.rate_at(Rate.COST, month_after(tenant, 2)) == COST
+
+
+async def test_a_rate_that_is_left_out_is_kept_or_the_list_rate(tenant: Tenant) -> None:
+    tenant.switch(omittedPrice="list")
+    line = await tenant.new_line(10)
+    assert await adjust(tenant, line, 0, month_after(tenant, 1), price="15", cost="11") == Accepted()
+    assert await adjust(tenant, line, 1, month_after(tenant, 2)) == Accepted()
+    shown = (await reading(tenant, line)).shown
+    assert shown.rate_at(Rate.PRICE, month_after(tenant, 1)) == 15
+    assert [shown.rate_at(kind, month_after(tenant, 2)) for kind in Rate] == [PRICE, COST]
+
+
+@pytest.mark.parametrize(("reach", "last"), [("next", 20), ("onwards", 15)])
+async def test_a_named_rate_reaches_to_the_next_one_or_onwards(tenant: Tenant, reach: str, last: int) -> None:
+    tenant.switch(priceReach=reach)
+    line = await tenant.new_line(10)
+    assert await adjust(tenant, line, 0, month_after(tenant, 2), price="20") == Accepted()
+    assert await adjust(tenant, line, 0, month_after(tenant, 1), price="15") == Accepted()
+    shown = (await reading(tenant, line)).shown
+    assert shown.rate_at(Rate.PRICE, month_after(tenant, 1)) == 15
+    assert shown.rate_at(Rate.PRICE, month_after(tenant, 2)) == last
+
+
+async def test_costs_that_are_hidden_are_unknown_and_not_zero(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    tenant.switch(costs="hidden")
+    shown = (await reading(tenant, line)).shown
+    assert [shown.rate_at(kind, tenant.today) for kind in Rate] == [PRICE, None]
+
+
+async def test_a_line_in_a_bundle_is_refused(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    tenant.put_into_bundle(line)
+    refused = await adjust(tenant, line, 1, tenant.today)
+    assert isinstance(refused, AdjustmentRefused)
+    assert refused.kind == "bundle"
+
+
+async def test_a_date_inside_a_posted_period_adds_a_row(tenant: Tenant) -> None:
+    line = await tenant.new_line(10)
+    month = date(tenant.today.year, tenant.today.month, 1)
+    tenant.post_through(line, month)
+    assert await adjust(tenant, line, 1, month.replace(day=2)) == Accepted()
+    rows = {row.start: row for row in (await tenant.port.units([line]))[line]}
+    assert (rows[month].posted, rows[month.replace(day=2)].posted) == (True, False)
 
 
 @pytest.mark.parametrize(("when", "effects"), [("before", 0), ("after", 1)])
@@ -213,5 +308,5 @@ async def test_autotask_that_is_away_asks_to_come_later(nobody: AutotaskPort) ->
     with pytest.raises(RetryLater):
         await nobody.contracts([1])
     deadline = now() + timedelta(seconds=5)
-    outcome = await nobody.adjust(contract=1, line=1, change=1, effective=deadline.date(), deadline=deadline)
+    outcome = await nobody.adjust(contract=1, line=1, adjustment=Adjustment(deadline.date(), 1), deadline=deadline)
     assert isinstance(outcome, Unsent)

@@ -10,22 +10,25 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from shared.domain.actions import Action
+from shared.domain.billing import DecreaseFrom, Policy, StartFrom, SuspendBilling
 from shared.domain.errors import CspError, RetryLater
 from shared.domain.operation import Address
 from shared.domain.planning import DriftPolicy
-from shared.domain.timeline import Timeline
+from shared.domain.pricing import PriceSource, Pricing
+from shared.domain.timeline import Timeline, first_difference
 from shared.usecases.app import App
 from shared.usecases.dead_letters import resubmit, sweep, sync_to_autotask
 from shared.usecases.sync import sync_customer
 from shared.usecases.wake import wake
 from tests.crash.bulk_stories import bulk_of, item
-from tests.crash.scenarios import ask, change, map_to
+from tests.crash.scenarios import ask, change, map_to, reprice
 from tests.world import autotask, partner_center
 from tests.world.autotask import Adjusted, AdjustFault
-from tests.world.checks import lines
+from tests.world.checks import CONTRACT_WINDOW, lines
 from tests.world.partner_center import ChangeFault
 from tests.world.steps import Side, Steps
 from tests.world.world import CUSTOMER, Process, World, line_id, subscription_id
@@ -55,6 +58,7 @@ class Chaos:
         self.by_hand = self._chance.random() < 0.4
         self.moves = not self.by_hand and self._chance.random() < 0.6  # nobody looks at a line that was given up
         self._danger = self._chance.choice([0.0, 0.005, 0.02])
+        self.policies: dict[int, Policy] = {}
 
     async def run(self) -> None:
         await self._prepare()
@@ -68,14 +72,44 @@ class Chaos:
         await self._decide()
 
     async def _prepare(self) -> None:
-        self.world.autotask.same_date_refused = self._chance.random() < 0.5
+        chance, habits = self._chance, self.world.autotask.habits
+        habits.same_date_refused = chance.random() < 0.5
+        habits.omitted, habits.reach = chance.choice(["keep", "list"]), chance.choice(["next", "onwards"])
+        habits.shows_costs, habits.thirtieths = chance.random() < 0.7, chance.random() < 0.3
+        habits.posted = chance.choice(["prorate", "reject"])
         for number in range(1, SUBSCRIPTIONS + 1):
             self.world.subscribe(number, 10 * number)
             self.world.add_line(number, 10 * number)
-            await ask(self.world, map_to(number, number, "adopt"))
+            policy, pricing = self._policy(), None
+            if policy.suspend is SuspendBilling.PRICE_ZERO or chance.random() < 0.4:
+                pricing = self._pricing()
+            self.policies[number] = policy
+            await ask(self.world, map_to(number, number, "adopt", policy=policy, pricing=pricing))
         for number in range(SUBSCRIPTIONS + 1, LINES + 1):
             self.world.add_line(number, 0)
         await ask(self.world, lambda app: sync_customer(app, CUSTOMER))
+
+    def _policy(self) -> Policy:
+        """A policy by chance, half of the time the default."""
+        chance = self._chance
+        if chance.random() < 0.5:
+            return Policy()
+        starts, decreases = list(StartFrom), [DecreaseFrom.BUSINESS_DATE, DecreaseFrom.NEXT_PERIOD]
+        return Policy(
+            suspend=chance.choice(list(SuspendBilling)),
+            suspend_from=chance.choice(starts),
+            increase_from=chance.choice(starts),
+            decrease_in_window_from=chance.choice(decreases),
+            decrease_outside_from=chance.choice(decreases),
+            price_from=chance.choice(starts),
+            cost_from=chance.choice(starts),
+            prorate=chance.random() < 0.5,
+            drift=DriftPolicy.OVERWRITE if self.by_hand and chance.random() < 0.5 else DriftPolicy.REVIEW,
+        )
+
+    def _pricing(self) -> Pricing:
+        price, cost = (Decimal(self._chance.randint(0, 3000)) / 100 for _ in range(2))
+        return Pricing(PriceSource.FIXED, price, cost if self._chance.random() < 0.7 else None)
 
     # What happens
 
@@ -94,6 +128,8 @@ class Chaos:
             (3, self._edit_by_hand),
             (4, self._move),
             (4, self._bulk),
+            (5, self._reprice),
+            (2, self._post),
         ]
         weights = [weight for weight, _ in acts]
         self._chance.choices([act for _, act in acts], weights)[0]()
@@ -196,12 +232,24 @@ class Chaos:
             number, line = self._chance.randint(1, SUBSCRIPTIONS), self._chance.randint(1, LINES)
             self._spawn(f"map {number} to {line}", map_to(number, line, self._chance.choice([None, "push"])))
 
+    def _reprice(self) -> None:
+        self._key += 1
+        number, pricing = self._chance.randint(1, SUBSCRIPTIONS), self._pricing()
+        self._spawn(f"reprice {number} {pricing.price}", reprice(number, pricing, key=f"key-{self._key}"))
+
+    def _post(self) -> None:
+        line, day = line_id(self._chance.randint(1, SUBSCRIPTIONS)), self.world.clock.now().date()
+        self.world.autotask.post_through(line, day)
+        self._note(f"posted: line {line} through {day}")
+
     def _edit_by_hand(self) -> None:
         if self.by_hand:
             line = line_id(self._chance.randint(1, SUBSCRIPTIONS))
-            day = self.world.clock.now().date() + timedelta(days=self._chance.randint(-5, 40))
-            self.world.autotask.hand_edit(line, day, self._chance.randint(1, 3))
-            self._note(f"by hand: line {line} from {day}")
+            day, price = self.world.clock.now().date() + timedelta(days=self._chance.randint(-5, 40)), None
+            if self._chance.random() < 0.3:  # a price of a part of a period only cannot be told from another
+                day, price = day.replace(day=1), Decimal(self._chance.randint(0, 3000)) / 100
+            self.world.autotask.hand_edit(line, day, self._chance.randint(0, 3), price=price)
+            self._note(f"by hand: line {line} from {day}, price {price}")
 
     # What goes wrong inside a process
 
@@ -233,12 +281,12 @@ class Chaos:
         line = next(line for line in lines(self.world) if line.line == adjusted.line)
         intent = line.intent
         announced = intent is not None and (intent.adjustment, intent.send_by) == (
-            adjusted.adjustment,
+            adjusted.sent,
             adjusted.deadline,
         )
         if not announced:
             self.unexpected.append(f"{adjusted} without its intent")
-        elif intent is not None and not self.by_hand and intent.before != before:
+        elif intent is not None and not self.by_hand and _differ(intent.before, before):
             self.unexpected.append(f"{adjusted} planned on {intent.before}, met {before}")
 
     # How it ends
@@ -312,6 +360,11 @@ class Chaos:
 
     def _note(self, text: str) -> None:
         self.log.append(f"{self.world.clock.now():%d %H:%M:%S.%f} {text}")
+
+
+def _differ(planned_on: Timeline, met: Timeline) -> bool:
+    """In units: how far a price of ours reached is only known once it is read back."""
+    return first_difference(planned_on, met, owned=Timeline(), window=CONTRACT_WINDOW) is not None
 
 
 def _overwrite(address: Address) -> Callable[[App], Awaitable[Any]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache
 
 import pytest
 
 from shared.domain.actions import Action
 from shared.domain.operation import CRASH_LIMIT
+from shared.domain.rates import Rate
 from tests.crash.bulk_stories import BULKS
 from tests.crash.conversion_stories import CONVERSIONS
 from tests.crash.scenarios import STORIES, TODAY, Story, ask, change, map_to, mapped
@@ -49,6 +51,10 @@ async def as_told(world: World, story: Story) -> None:
     await checks.everything(world)
     for number, units in story.billed.items():
         assert checks.billed(world, line_id(number)) == units, world.describe()
+    true = world.autotask.timeline(line_id(1))
+    assert {day: true.rate_at(Rate.PRICE, day) for day in story.prices} == {
+        day: Decimal(price) for day, price in story.prices.items()
+    }, world.describe()
     assert sum(item.source == "api" for item in world.autotask.log) == story.adjustments, world.describe()
     checks.legs_are(world, *story.legs)
 

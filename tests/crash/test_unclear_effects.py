@@ -69,7 +69,7 @@ def test_an_unclear_answer_of_microsoft_leads_to_one_effect(fault: partner_cente
 
 def test_an_adjustment_that_comes_after_the_settling_time_is_recognised_and_taken_back() -> None:
     world = a_mapped_world()
-    world.autotask.same_date_refused = False
+    world.autotask.habits.same_date_refused = False
     world.autotask.faults.append(autotask.Fault(AdjustFault.LATE, 2 * SETTLE))
     asyncio.run(ask(world, FOURTEEN))
     assert checks.billed(world, line_id(1)) == {CONTRACT_START: 10, TODAY: 18}

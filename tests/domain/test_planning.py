@@ -15,12 +15,13 @@ from shared.domain.planning import (
     DriftPolicy,
     Nothing,
     Plan,
-    Shortfall,
-    Unusable,
     apply,
     plan,
 )
-from shared.domain.timeline import Target, Timeline, UnitsRow, Window, fold, from_rows
+from shared.domain.reading import UnitsRow, read
+from shared.domain.shortfalls import Shortfall
+from shared.domain.timeline import Target, Timeline, Window, fold
+from shared.domain.unusable import Unusable
 from tests.domain.timelines import day, days_between, line, timelines, window
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def test_adjustments_lie_where_the_difference_changes_and_increases_go_first(
 
 def test_reduced_for_the_next_period_and_then_raised_again_takes_one_adjustment() -> None:
     year = Unusable(Window(day(1), date(2027, 7, 31)), frozenset())
-    actual = from_rows([UnitsRow(day(1), date(2027, 7, 31), 12, posted=False)], year.window)
+    actual = read([UnitsRow(day(1), date(2027, 7, 31), 12, posted=False)], year.window, None).shown
     desired = fold(fold(actual, Target(8, day(10), day(32))), Target(9, day(15), day(32)))
     assert converge(desired, actual, year) == Plan(changes((32, -3)), line((1, 12), (32, 9)), ())
 
@@ -186,7 +187,7 @@ def test_a_respected_hand_edit_is_no_change_wanted_after_the_contract() -> None:
 
 
 def test_the_end_of_a_line_before_the_contracts_end_can_be_planned_like_any_other_day() -> None:
-    actual = from_rows([UnitsRow(day(1), day(20), 5, posted=False)], window())
+    actual = read([UnitsRow(day(1), day(20), 5, posted=False)], window(), None).shown
     found = converge(line((1, 5)), actual, forbid())
     assert isinstance(found, Plan)
     assert found.adjustments == changes((21, 5))

@@ -1,22 +1,20 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import date
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.timeline import Step, Target, Timeline, UnitsRow, Window, fold, from_rows
-from tests.domain.timelines import day, days_between, line, naive, timelines, window
+from shared.domain.rates import Rate
+from shared.domain.timeline import FreeFrom, RateStep, Step, Target, Timeline, Window, first_difference, fold
+from shared.storage.rows import document, parse
+from tests.domain.timelines import day, days_between, line, money, naive, priced, priced_timelines, timelines, window
 
 ALL_DAYS = days_between(day(-5), day(65))
 PROPERTY = settings(max_examples=60, deadline=None)
-
-
-def rows(*found: tuple[int, int, int]) -> list[UnitsRow]:
-    return [UnitsRow(day(first), day(last), units, posted=False) for first, last, units in found]
 
 
 def test_there_is_nothing_before_the_first_step_and_the_last_holds_for_ever() -> None:
@@ -125,67 +123,143 @@ def test_folding_the_same_target_again_changes_nothing(before: Timeline, units: 
     assert fold(once, target) == once
 
 
-def test_a_target_cannot_be_negative_or_decrease_before_it_increases() -> None:
+def test_a_target_cannot_be_negative() -> None:
     with pytest.raises(ValueError, match="-1 units"):
         Target(-1, day(1), day(1))
-    with pytest.raises(ValueError, match="before the increase"):
-        Target(1, day(2), day(1))
 
 
-def test_a_window_and_a_row_end_after_they_start() -> None:
+def test_a_window_ends_after_it_starts() -> None:
     assert Window(day(1), day(1)).end == day(1)
     with pytest.raises(ValueError, match="before the start"):
         Window(day(2), day(1))
-    with pytest.raises(ValueError, match="before the start"):
-        UnitsRow(day(2), day(1), 3, posted=True)
+
+
+# Rates
+
+
+def rate(number: int, amount: str | None) -> RateStep:
+    return RateStep(day(number), money(amount))
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("before", "target", "after"),
     [
-        ([], []),
-        ([(1, 31, 11)], [(1, 11)]),
-        ([(1, 9, 11), (10, 31, 16)], [(1, 11), (10, 16)]),
-        ([(10, 31, 16), (1, 9, 11)], [(1, 11), (10, 16)]),
-        ([(1, 9, 11), (10, 31, 11)], [(1, 11)]),
-        ([(1, 9, 11), (15, 31, 11)], [(1, 11), (10, 0), (15, 11)]),
-        ([(5, 9, 11), (15, 20, 4)], [(5, 11), (10, 0), (15, 4), (21, 0)]),
-        ([(1, 31, 0)], []),
-        ([(1, 30, 7)], [(1, 7), (31, 0)]),
-        ([(1, 40, 7)], [(1, 7)]),
+        # A price has its own date, apart from the units'.
+        ([(1, 5, "12")], Target(8, day(10), day(32), (rate(20, "13"),)), [(1, 5, "12"), (10, 8, "12"), (20, 8, "13")]),
+        # A change of price alone leaves the units.
+        ([(1, 5, "12")], Target(None, day(10), day(10), (rate(20, "13"),)), [(1, 5, "12"), (20, 5, "13")]),
+        # It erases later prices of earlier operations, and the later ones of a price list come with it.
+        (
+            [(1, 5, "12"), (25, 5, "14")],
+            Target(None, day(10), day(10), (rate(10, "11"), rate(20, "13"))),
+            [(1, 5, "12"), (10, 5, "11"), (20, 5, "13")],
+        ),
+        # Units keep the prices that hold.
+        ([(1, 5, "12"), (20, 5, "13")], Target(8, day(10), day(32)), [(1, 5, "12"), (10, 8, "12"), (20, 8, "13")]),
+        # A price that is not ours any more is left alone from then on.
+        ([(1, 5, "12")], Target(None, day(10), day(10), (rate(10, None),)), [(1, 5, "12"), (10, 5, None)]),
     ],
 )
-def test_rows_become_the_actual_timeline(found: list[tuple[int, int, int]], expected: list[tuple[int, int]]) -> None:
-    assert from_rows(rows(*found), window()) == line(*expected)
+def test_a_price_is_folded_by_its_own_date(
+    before: list[tuple[int, int, str | None]], target: Target, after: list[tuple[int, int, str | None]]
+) -> None:
+    assert fold(priced(*before), target) == priced(*after)
 
 
-def test_extending_the_contract_does_not_look_like_a_change() -> None:
-    before = from_rows(rows((1, 31, 11)), window(1, 31))
-    after = from_rows(rows((1, 31, 11), (32, 61, 11)), window(1, 61))
-    assert before == after
+def test_price_and_cost_are_folded_apart() -> None:
+    target = Target(None, day(1), day(1), (rate(10, "13"),), (rate(20, "11"),))
+    assert fold(priced((1, 5, "12", "10")), target) == priced(
+        (1, 5, "12", "10"), (10, 5, "13", "10"), (20, 5, "13", "11")
+    )
 
 
-def test_a_row_that_ends_with_time_itself_holds_for_ever() -> None:
-    whole = Window(day(1), date.max)
-    assert from_rows([UnitsRow(day(1), date.max, 3, posted=False)], whole) == line((1, 3))
+def test_units_that_are_free_get_the_price_back_that_holds_when_they_are_not() -> None:
+    billed = priced((1, 5, "12"), (20, 5, "13"))
+    freed = fold(billed, Target(5, day(10), day(10), free=FreeFrom(day(10), free=True)))
+    assert [freed.rate_at(Rate.PRICE, day(number)) for number in (9, 10, 25)] == [12, 0, 0]
+    back = fold(freed, Target(5, day(15), day(15), free=FreeFrom(day(15), free=False)))
+    assert [back.rate_at(Rate.PRICE, day(number)) for number in (9, 10, 15, 25)] == [12, 0, 12, 13]
+    assert back.rate_at(Rate.COST, day(10)) is None
 
 
-@pytest.mark.parametrize("found", [[(1, 10, 3), (10, 20, 3)], [(1, 31, 3), (5, 6, 4)], [(1, 10, 3), (1, 10, 3)]])
-def test_rows_that_overlap_are_refused(found: list[tuple[int, int, int]]) -> None:
-    with pytest.raises(ValueError, match="overlap"):
-        from_rows(rows(*found), window())
+def test_a_price_that_changes_while_units_are_free_counts_afterwards() -> None:
+    freed = fold(priced((1, 5, "12")), Target(5, day(10), day(10), free=FreeFrom(day(10), free=True)))
+    changed = fold(freed, Target(None, day(12), day(12), (rate(12, "13"),)))
+    back = fold(changed, Target(5, day(20), day(20), free=FreeFrom(day(20), free=False)))
+    assert [back.rate_at(Rate.PRICE, day(number)) for number in (11, 13, 20)] == [0, 0, 13]
+
+
+def test_a_decrease_can_count_before_an_increase_would() -> None:
+    target = Target(8, increase_on=day(32), decrease_on=day(10))
+    assert fold(line((1, 12), (20, 5)), target) == line((1, 12), (10, 8), (20, 5), (32, 8))
+
+
+def test_the_steps_of_a_rate_are_in_order() -> None:
+    with pytest.raises(ValueError, match="in the order"):
+        Target(None, day(1), day(1), (rate(10, "12"), rate(10, "13")))
+
+
+def test_json_holds_rates_where_there_are_any() -> None:
+    timeline = Timeline(
+        (Step(day(1), 5), Step(day(2), 5, Decimal("12.50")), Step(day(3), 5, Decimal("12.50"), Decimal(0), free=True))
+    )
+    assert timeline.to_json() == [
+        ["2026-08-01", 5],
+        ["2026-08-02", 5, "12.50", None],
+        ["2026-08-03", 5, "12.50", "0", True],
+    ]
+    assert Timeline.from_json(json.loads(json.dumps(timeline.to_json()))) == timeline
+
+
+def test_what_was_stored_before_lines_had_rates_is_read() -> None:
+    stored = '{"steps": [{"date": "2026-08-01", "units": 11}, {"date": "2026-08-10", "units": 16}]}'
+    assert parse(Timeline, stored) == line((1, 11), (10, 16))
+    assert parse(Target, '{"units": 5, "increase_on": "2026-08-01", "decrease_on": "2026-09-01"}') == Target(
+        5, day(1), day(32)
+    )
 
 
 @PROPERTY
-@given(st.data())
-def test_rows_agree_with_each_day_of_them(data: st.DataObject) -> None:
-    borders = sorted(data.draw(st.sets(st.integers(1, 32), min_size=2, max_size=8)))
-    cut = [
-        UnitsRow(day(first), day(after) - timedelta(days=1), data.draw(st.integers(0, 4)), posted=False)
-        for first, after in pairwise(borders)
-    ]
-    kept = [row for row in cut if data.draw(st.booleans())]
-    timeline = from_rows(data.draw(st.permutations(kept)), window())
-    for moment in days_between(day(-2), day(31)):
-        expected = sum(row.units for row in kept if row.start <= moment <= row.end)
-        assert timeline.at(moment) == expected
+@given(priced_timelines(-3, 40))
+def test_stored_timelines_keep_their_decimals(timeline: Timeline) -> None:
+    assert parse(Timeline, document(timeline)) == timeline
+    assert Timeline.from_json(json.loads(json.dumps(timeline.to_json()))) == timeline
+
+
+@pytest.mark.parametrize(
+    ("actual", "differs_on"),
+    [
+        (priced((1, 5, "12"), (10, 6, "12")), 10),
+        (priced((1, 5, "12"), (10, 5, "13")), 10),
+        (priced((1, 5, "12.005")), None),
+        (priced((1, 5, None)), None),
+        (priced((1, 5, "12"), (40, 9, "12")), None),
+    ],
+)
+def test_timelines_differ_in_units_and_in_rates_that_are_ours_and_known(
+    actual: Timeline, differs_on: int | None
+) -> None:
+    mine = priced((1, 5, "12"))
+    expected = None if differs_on is None else day(differs_on)
+    assert first_difference(actual, mine, owned=mine, window=window()) == expected
+
+
+def test_a_rate_that_is_not_ours_makes_no_difference() -> None:
+    assert first_difference(priced((1, 5, "12")), priced((1, 5, "13")), owned=line((1, 5)), window=window()) is None
+
+
+def test_an_unknown_rate_is_a_difference_where_it_is_asked_for() -> None:
+    mine = priced((1, 5, "12"))
+    assert first_difference(line((1, 5)), mine, owned=mine, window=window(), unknown_differs=True) == day(1)
+
+
+def test_adopting_what_is_billed_takes_its_units_and_its_rates_where_they_are_ours() -> None:
+    desired = priced((1, 5, "12", None), (10, 8, "13", None), (40, 2, "13", None))
+    actual = priced((1, 6, "11", "9"))
+    assert desired.adopting(actual) == priced((1, 6, "11", None))
+
+
+def test_filling_adds_rates_only_where_there_are_none() -> None:
+    assert priced((1, 5, "12", None), (10, 5, None, None)).filled_from(priced((5, 9, "99", "10"))) == priced(
+        (1, 5, "12", None), (5, 5, "12", "10"), (10, 5, "99", "10")
+    )

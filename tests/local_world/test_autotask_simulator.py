@@ -176,6 +176,51 @@ def test_a_refused_adjustment_changes_nothing(autotask: Autotask) -> None:
     assert [one["source"] for one in history] == ["seed"]
 
 
+def test_a_price_reaches_to_the_next_one_or_over_all_later_days(autotask: Autotask) -> None:
+    contract, line, _ = autotask.fresh()
+    first = add_months(autotask.today().replace(day=1), 1)
+    second = add_months(first, 1)
+    for day, price in ((second, 20), (first, 15)):
+        effective = f"{day}T00:00:00"
+        autotask.adjust(
+            contract, contractServiceID=line, unitChange=0, effectiveDate=effective, adjustedUnitPrice=price
+        )
+
+    def price_on(day: date) -> float:
+        return float(autotask.control.get("state/units", contractServiceId=line, date=f"{day}")["price"])
+
+    assert (price_on(first), price_on(second)) == (15, 20)
+    autotask.control.post("switches", {"priceReach": "onwards"})
+    assert (price_on(first), price_on(second)) == (15, 15)
+
+
+def test_parts_of_a_period_are_extended_by_days_or_by_thirtieths(autotask: Autotask) -> None:
+    contract, line, units = autotask.fresh()
+    first = next(day for day in (add_months(autotask.today().replace(day=1), n) for n in (1, 2)) if day.month != 2)
+    autotask.adjust(contract, contractServiceID=line, unitChange=0, effectiveDate=f"{first.replace(day=16)}T00:00:00")
+    autotask.control.post("switches", {"proration": "thirtieths"})
+    parts = [row for row in autotask.rows(line) if row["startDate"].startswith(f"{first:%Y-%m}")]
+    assert parts[0]["price"] == round(units * 12.5 / 2, 2)
+
+
+def test_costs_are_hidden_when_switched(autotask: Autotask) -> None:
+    _, line, units = autotask.fresh()
+    assert autotask.rows(line)[0]["cost"] == units * 10
+    autotask.control.post("switches", {"costs": "hidden"})
+    assert autotask.rows(line)[0]["cost"] is None
+    assert autotask.query("ContractServices", equals("id", line))[0]["unitCost"] is None
+
+
+def test_a_line_in_a_bundle_is_not_adjusted_by_itself(autotask: Autotask) -> None:
+    contract, line, units = autotask.fresh()
+    autotask.control.post("state/bundle", {"contractServiceId": line})
+    wanted = {"contractServiceID": line, "unitChange": 1, "effectiveDate": f"{autotask.today()}T00:00:00"}
+    assert "ContractServiceBundle" in errors(autotask.adjust(contract, **wanted))[0]
+    autotask.control.post("state/bundle", {"contractServiceId": line, "inBundle": False})
+    assert autotask.adjust(contract, **wanted).status_code == 200
+    assert autotask.units(line, autotask.today()) == units + 1
+
+
 def test_zero_units_have_no_row_unless_switched(autotask: Autotask) -> None:
     contract, line, units = autotask.fresh()
     today = autotask.today()

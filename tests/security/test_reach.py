@@ -152,7 +152,15 @@ def test_a_foreign_dead_letter_can_be_neither_read_nor_moved(two: Two) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/mappings/products"), ("DELETE", "/mappings/products/CFQ7TTC0LDPB:0001~P1Y~monthly")]
+    ("method", "path"),
+    [
+        ("PUT", "/mappings/products"),
+        ("DELETE", "/mappings/products/CFQ7TTC0LDPB:0001~P1Y~monthly"),
+        ("PUT", "/mappings/prices"),
+        ("DELETE", "/mappings/prices/cfq7ttc0ldpb:0001~p1y~monthly~2026-01-01"),
+        ("PUT", "/mappings/price-rules"),
+        ("DELETE", "/mappings/price-rules/any~any~any~any"),
+    ],
 )
 def test_what_concerns_every_customer_is_refused(two: Two, method: str, path: str) -> None:
     body = {"product": "CFQ7TTC0LDPB:0001", "serviceId": 1}
@@ -160,6 +168,24 @@ def test_what_concerns_every_customer_is_refused(two: Two, method: str, path: st
     answer = two.world.anonymous.request(method, path, headers=two.limited, json=body)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "customer_forbidden")
+
+
+def test_a_price_list_is_applied_to_his_own_customer_only(two: Two) -> None:
+    def applied(**body: Any) -> int:
+        return two.world.anonymous.post("/mappings/prices/apply", headers=two.limited, json=body).status_code
+
+    assert applied(dryRun=True) == applied(dryRun=True, customerId=two.foreign.customer) == 403
+    assert applied(dryRun=True, customerId=two.own.customer) == 200
+
+
+def test_rules_for_foreign_customers_are_not_listed(two: Two) -> None:
+    for subject in (two.own, two.foreign):
+        rule = {"kind": "fixed", "value": "1", "customerId": subject.customer}
+        two.world.clients["mapper"].put("/mappings/price-rules", json=rule).raise_for_status()
+
+    listed = two.get("/mappings/price-rules").raise_for_status().json()["value"]
+
+    assert {rule["customerId"] for rule in listed} - {None} == {two.own.customer}
 
 
 def test_a_continuation_of_somebody_who_sees_everything_leads_a_limited_caller_nowhere(two: Two) -> None:

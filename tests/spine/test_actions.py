@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from shared.domain.rates import cents
 from tests.spine.world import Subject, World, codes, eventually, requests
 
 DAY = 86_400
@@ -54,9 +57,16 @@ def test_a_suspended_subscription_is_not_billed_and_a_reactivated_one_is_again(w
     operation = world.wait_for_rest(world.done(subject, "reactivate"))
     assert world.at_microsoft(subject)["status"] == "active"
     assert world.units_before_and_from(subject, tomorrow) == [0, subject.quantity, subject.quantity]
-    assert operation["autotask"][0]["approximations"] == [
-        {"start": today.isoformat(), "end": today.isoformat(), "desired": subject.quantity, "billed": 0}
-    ]
+    (approximation,) = operation["autotask"][0]["approximations"]
+    assert approximation == {
+        "start": today.isoformat(),
+        "end": today.isoformat(),
+        "desired": subject.quantity,
+        "billed": 0,
+        "desiredPrice": "12.50",
+        "desiredCost": "10.00",
+        "money": f"-{cents(subject.quantity * Decimal('12.50') / monthrange(today.year, today.month)[1])}",
+    }
 
 
 def test_more_seats_are_billed_from_the_same_day(world: World) -> None:

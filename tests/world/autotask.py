@@ -1,28 +1,46 @@
 """Autotask in memory: contracts, lines, signed adjustments, and unit rows by billing period cut at the adjustments.
 
 Fulfils `AutotaskPort`. Adjustments are create-only; refused are a second one through the API on a date, a date outside
-the contract, one in a posted period, and fewer than zero units. Faults lie before or after the effect; an effect can
-come late, and reads can lag behind it.
+the contract, one that would change a posted row, and fewer than zero units. Faults lie before or after the effect; an
+effect can come late, and reads can lag behind it. What no document settles about rates is a switch (`Habits`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from shared.domain.calendar import PeriodType, period_start_after
+from shared.domain.calendar import BillingCalendar
 from shared.domain.contract import Company, Contract, ContractLine, Service, Threshold
 from shared.domain.errors import Refused, RetryLater
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, RefusalKind, Unsent
-from shared.domain.planning import Adjustment, apply
-from shared.domain.timeline import Timeline, UnitsRow
+from shared.domain.planning import Adjustment
+from shared.domain.rates import Rate, cents
+from shared.domain.reading import UnitsRow, read
+from shared.domain.timeline import Step, Timeline, Window
 from tests.world.clock import Clock
 
 _DAY = timedelta(days=1)
 Source = Literal["seed", "api", "hand"]
+
+
+@dataclass
+class Habits:
+    """What Autotask does where no document says so: the same switches as the simulator's.
+
+    `reach`: a rate that is named holds until the next adjustment that names one, or on all later days.
+    """
+
+    omitted: Literal["keep", "list"] = "keep"
+    reach: Literal["next", "onwards"] = "next"
+    shows_costs: bool = True
+    thirtieths: bool = False
+    posted: Literal["prorate", "reject"] = "prorate"
+    same_date_refused: bool = True
 
 
 class AdjustFault(StrEnum):
@@ -53,6 +71,7 @@ class Adjusted:
     at: datetime
     source: Source
     deadline: datetime | None = None
+    sent: Adjustment | None = None  # as it was asked for; Autotask may have added rates
 
 
 class Autotask:
@@ -64,12 +83,14 @@ class Autotask:
         self._lines: dict[int, ContractLine] = {}
         self._services: dict[int, Service] = {}
         self._companies: dict[int, Company] = {}
-        self._posted_until: dict[int, date] = {}
+        self._posted: dict[int, set[date]] = {}  # first days of the rows
+        self._bundled: set[int] = set()
+        self._hidden: set[int] = set()  # contracts
+        self.habits = Habits()
         self.log: list[Adjusted] = []
         self.faults: list[Fault] = []
         self.away_until: datetime | None = None
         self.lag = timedelta()
-        self.same_date_refused = True
         self.on_effect: Callable[[Adjusted, Timeline], None] | None = None
 
     def add_company(self, company: Company) -> None:
@@ -90,18 +111,47 @@ class Autotask:
 
     def post_through(self, line: int, day: date) -> None:
         """Approve and post every row that starts until a day."""
-        self._posted_until[line] = day
+        starts = {row.start for row in self._rows(line, self._clock.now()) if row.start <= day}
+        self._posted.setdefault(line, set()).update(starts)
 
-    def hand_edit(self, line: int, day: date, change: int) -> None:
-        """Somebody changes the units in Autotask's own pages. Raises ValueError for fewer than zero units."""
-        if self._would_be_negative(line, Adjustment(day, change)):
+    def shown(self, line: int) -> Timeline:
+        """What the rows tell of a line now: its units, and its rates where a whole period shows them."""
+        contract = self._contracts[self._lines[line].contract_id]
+        rows = self._rows(line, self._clock.now())
+        return read(rows, Window(contract.start, contract.end), contract.calendar).shown
+
+    def posted_through(self, line: int, *, prorate: bool) -> date | None:
+        """The last first day of a posted row, or without proration the last day of one."""
+        posted = [row for row in self._rows(line, self._clock.now()) if row.posted]
+        return max((row.start if prorate else row.end for row in posted), default=None)
+
+    def put_into_bundle(self, line: int) -> None:
+        """Make a line part of a service bundle, which only its bundle's adjustments change."""
+        self._bundled.add(line)
+
+    def hide_contract(self, contract: int) -> None:
+        """Show the contract to nobody any more, and its lines as before."""
+        self._hidden.add(contract)
+
+    def change_contract(self, contract: int, *, end: date) -> None:
+        """Extend a contract, or shorten it: then everything after its new end is gone for good."""
+        self._contracts[contract] = replace(self._contracts[contract], end=end)
+        lines = {line.id for line in self._lines.values() if line.contract_id == contract}
+        self.log = [item for item in self.log if item.line not in lines or item.adjustment.date <= end]
+
+    def hand_edit(
+        self, line: int, day: date, change: int, *, price: Decimal | None = None, cost: Decimal | None = None
+    ) -> None:
+        """Somebody changes the line in Autotask's own pages. Raises ValueError for fewer than zero units."""
+        adjustment = Adjustment(day, change, price, cost)
+        if self._would_be_negative(line, adjustment):
             raise ValueError(f"line {line} would have fewer than 0 units")
-        self.log.append(Adjusted(line, Adjustment(day, change), self._clock.now(), "hand"))
+        self.log.append(Adjusted(line, adjustment, self._clock.now(), "hand"))
 
     def timeline(self, line: int, *, seen_at: datetime | None = None) -> Timeline:
-        """The units of a line as they truly are, or as they were at a moment."""
+        """Units and rates of a line as they truly are, or as they were at a moment."""
         moment = seen_at or self._clock.now()
-        return apply(Timeline(), [item.adjustment for item in self.log if item.line == line and item.at <= moment])
+        return self._sum(line, [item for item in self.log if item.line == line and item.at <= moment])
 
     def next_effect(self) -> datetime | None:
         """When the next effect that is under way takes place."""
@@ -112,12 +162,13 @@ class Autotask:
         self._require_presence()
         if len(lines) > 100:
             raise ValueError("at most 100 lines per call")
-        return {line: tuple(self._rows(line)) if line in self._lines else () for line in lines}
+        moment = self._clock.now() - self.lag
+        return {line: tuple(self._rows(line, moment)) if line in self._lines else () for line in lines}
 
     async def contracts(self, ids: Iterable[int]) -> dict[int, Contract]:
         """See AutotaskPort."""
         self._require_presence()
-        return {id_: self._contracts[id_] for id_ in ids if id_ in self._contracts}
+        return {id_: self._contracts[id_] for id_ in ids if id_ in self._contracts and id_ not in self._hidden}
 
     async def contract_lines(self, contract: int) -> list[ContractLine]:
         """See AutotaskPort."""
@@ -157,21 +208,18 @@ class Autotask:
         self._lines[number] = ContractLine(number, contract, service, "", description[:100], price)
         return number
 
-    async def adjust(
-        self, *, contract: int, line: int, change: int, effective: date, deadline: datetime
-    ) -> AdjustOutcome:
+    async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """See AutotaskPort."""
         now = self._clock.now()
         if now >= deadline or self._is_away():
             return Unsent("no connection")
         fault = self.faults.pop(0) if self.faults else None
-        adjustment = Adjustment(effective, change)
         without_effect = _without_effect(fault) or self._refusal(contract, line, adjustment)
         if without_effect is not None:
             return without_effect
         is_late = fault is not None and fault.kind is AdjustFault.LATE
         effective_at = deadline + timedelta(seconds=fault.seconds) if fault is not None and is_late else now
-        adjusted = Adjusted(line, adjustment, effective_at, "api", deadline)
+        adjusted = Adjusted(line, self._completed(line, adjustment), effective_at, "api", deadline, adjustment)
         if self.on_effect is not None:
             self.on_effect(adjusted, self._timeline_to_be(line))
         self.log.append(adjusted)
@@ -186,40 +234,99 @@ class Autotask:
         known = self._contracts.get(contract)
         if known is None or line not in self._lines or self._lines[line].contract_id != contract:
             return _refused("Value does not exist or is invalid.", "other")
-        if not known.start <= adjustment.date <= known.end:
-            return _refused("effectiveDate must be between the start date and end date of the Contract", "window")
-        if self._would_be_negative(line, adjustment):
-            return _refused("unitChange must not reduce the units below zero.", "other")
-        if self.same_date_refused and any(
-            item.line == line and item.source == "api" and item.adjustment.date == adjustment.date for item in self.log
-        ):
-            return _refused("Attempt to insert duplicate data into contract_service_period", "duplicate")
-        if line in self._posted_until and adjustment.date <= self._posted_until[line]:
-            return _refused("an already approved and posted contract period", "posted")
-        return None
+        rules: tuple[tuple[bool, str, RefusalKind], ...] = (
+            (
+                not known.start <= adjustment.date <= known.end,
+                "effectiveDate must be between the start date and end date of the Contract",
+                "window",
+            ),
+            (line in self._bundled, "It is part of a service bundle and cannot be adjusted by itself.", "bundle"),
+            (self._would_be_negative(line, adjustment), "unitChange must not reduce the units below zero.", "other"),
+            (
+                self._is_taken(line, adjustment.date),
+                "Attempt to insert duplicate data into contract_service_period",
+                "duplicate",
+            ),
+            (self._is_posted(line, adjustment.date), "an already approved and posted contract period", "posted"),
+        )
+        return next((_refused(text, kind) for broken, text, kind in rules if broken), None)
+
+    def _is_taken(self, line: int, day: date) -> bool:
+        ours = (item for item in self.log if item.line == line and item.source == "api")
+        return self.habits.same_date_refused and any(item.adjustment.date == day for item in ours)
+
+    def _is_posted(self, line: int, day: date) -> bool:
+        """Whether a change from a day on would rewrite a posted row, or (by habit) lies inside one."""
+        posted = [row for row in self._rows(line, self._clock.now()) if row.posted]
+        return any(day <= (row.end if self.habits.posted == "reject" else row.start) for row in posted)
+
+    def _completed(self, line: int, adjustment: Adjustment) -> Adjustment:
+        if self.habits.omitted == "keep":
+            return adjustment
+        price, cost = self._list_rates(line)
+        return replace(
+            adjustment,
+            price=price if adjustment.price is None else adjustment.price,
+            cost=cost if adjustment.cost is None else adjustment.cost,
+        )
+
+    def _list_rates(self, line: int) -> tuple[Decimal, Decimal]:
+        service = self._services[self._lines[line].service_id]
+        return self._lines[line].unit_price or Decimal(0), service.unit_cost or Decimal(0)
 
     def _would_be_negative(self, line: int, adjustment: Adjustment) -> bool:
-        after = apply(self._timeline_to_be(line), [adjustment])
+        now = self._clock.now()
+        to_be = [*(item for item in self.log if item.line == line), Adjusted(line, adjustment, now, "hand")]
+        after = self._sum(line, to_be)
         days = {adjustment.date, *(step.date for step in after.steps if step.date >= adjustment.date)}
         return adjustment.change < 0 and any(after.at(day) < 0 for day in days)
 
     def _timeline_to_be(self, line: int) -> Timeline:
         """With everything that is still under way."""
-        return apply(Timeline(), [item.adjustment for item in self.log if item.line == line])
+        return self._sum(line, [item for item in self.log if item.line == line])
 
-    def _rows(self, line: int) -> Iterable[UnitsRow]:
+    def _sum(self, line: int, items: Sequence[Adjusted]) -> Timeline:
+        """What adjustments add up to, each rate as far as it reaches by habit."""
+        ordered = sorted(items, key=lambda item: item.at)
+        days = sorted({item.adjustment.date for item in ordered})
+        rates = dict(zip(Rate, self._list_rates(line), strict=True))
+
+        def rate(kind: Rate, day: date) -> Decimal:
+            named = [item.adjustment for item in ordered if item.adjustment.date <= day]
+            named = [adjustment for adjustment in named if adjustment.rate(kind) is not None]
+            if self.habits.reach == "next":
+                named.sort(key=lambda adjustment: adjustment.date)
+            return (named[-1].rate(kind) if named else None) or (Decimal(0) if named else rates[kind])
+
+        def units(day: date) -> int:
+            return sum(item.adjustment.change for item in ordered if item.adjustment.date <= day)
+
+        return Timeline(tuple(Step(day, units(day), rate(Rate.PRICE, day), rate(Rate.COST, day)) for day in days))
+
+    def _rows(self, line: int, seen_at: datetime) -> Iterable[UnitsRow]:
         contract = self._contracts[self._lines[line].contract_id]
-        seen = self.timeline(line, seen_at=self._clock.now() - self.lag)
+        calendar = contract.calendar
+        if calendar is None:
+            return
+        seen = self.timeline(line, seen_at=seen_at)
         cuts = {step.date for step in seen.steps}
-        posted_until = self._posted_until.get(line, date.min)
+        posted = self._posted.get(line, set())
         start = contract.start
         while start <= contract.end:
-            period_end = period_start_after(start, contract.start, PeriodType(contract.period_type or 2)) - _DAY
+            period_end = calendar.next_period(start) - _DAY
             later = [cut for cut in cuts if start < cut <= period_end]
             end = min([period_end, contract.end, *(cut - _DAY for cut in later)])
             if seen.at(start):
-                yield UnitsRow(start, end, seen.at(start), posted=start <= posted_until)
+                yield self._row(seen.on(start), start, end, calendar, posted=start in posted)
             start = end + _DAY
+
+    def _row(self, step: Step, start: date, end: date, calendar: BillingCalendar, *, posted: bool) -> UnitsRow:
+        share = calendar.share(start, end)
+        if self.habits.thirtieths and share != 1:
+            share = min(Decimal(1), Decimal((end - start).days + 1) / 30)
+        price, cost = step.price or Decimal(0), step.cost or Decimal(0)
+        shown = cents(step.units * cost * share) if self.habits.shows_costs else None
+        return UnitsRow(start, end, step.units, posted=posted, price=cents(step.units * price * share), cost=shown)
 
     def _require_presence(self) -> None:
         if self._is_away():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar, cast
 from zoneinfo import ZoneInfo
 
@@ -37,6 +38,7 @@ CUSTOMER = "c0000000-0000-4000-8000-000000000001"
 CONTRACT = 31000001
 SERVICE = 677
 PREMIUM = 678  # what the targets of upgrades and migrations are billed as
+PRICE, COST = Decimal("12.50"), Decimal("10.00")
 ZONE = ZoneInfo("Europe/Berlin")
 CONTRACT_START, CONTRACT_END = date(2026, 1, 1), date(2026, 12, 31)
 WINDOWS_OPEN_UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
@@ -100,8 +102,12 @@ class World:
         self.migrations = Migrations(self.partner_center, self.clock)
         self.autotask = Autotask(self.clock)
         self.autotask.add_company(Company(1, "Customer", active=True))
-        self.autotask.add_service(Service(SERVICE, "Business Standard", 2, active=True, unit_price=12.5, unit_cost=10))
-        self.autotask.add_service(Service(PREMIUM, "Business Premium", 2, active=True, unit_price=22, unit_cost=17.6))
+        self.autotask.add_service(
+            Service(SERVICE, "Business Standard", 2, active=True, unit_price=PRICE, unit_cost=COST)
+        )
+        self.autotask.add_service(
+            Service(PREMIUM, "Business Premium", 2, active=True, unit_price=Decimal(22), unit_cost=Decimal("17.60"))
+        )
         self.autotask.add_contract(Contract(CONTRACT, 1, "CSP", 7, 2, 1, CONTRACT_START, CONTRACT_END))
         self.disturb: Disturbance | None = None  #: of every process that is started from now on
         self.started: list[Steps] = []
@@ -116,8 +122,16 @@ class World:
     def add_line(self, number: int, units: int) -> int:
         """A line of the contract with units since its start; its id."""
         line = line_id(number)
-        self.autotask.add_line(ContractLine(line, CONTRACT, SERVICE, "", "", 12.5), units)
+        self.autotask.add_line(ContractLine(line, CONTRACT, SERVICE, "", "", PRICE), units)
         return line
+
+    def bundle(self) -> None:
+        """Line 1 becomes part of a service bundle."""
+        self.autotask.put_into_bundle(line_id(1))
+
+    def hide_contract(self) -> None:
+        """The API user does not see the contract any more."""
+        self.autotask.hide_contract(CONTRACT)
 
     def start(self) -> Process:
         """A new process on the same stores, with nothing in memory."""
@@ -223,7 +237,8 @@ class World:
             )
         lines += [f"alarm {row.key}" for row in self.tables.rows("alarms")]
         for item in self.autotask.log:
-            change = f"{item.adjustment.date} {item.adjustment.change:+d}"
+            adjustment = item.adjustment
+            change = f"{adjustment.date} {adjustment.change:+d} at {adjustment.price}, {adjustment.cost}"
             lines.append(f"{item.at:%m-%d %H:%M:%S} line {item.line} {change} {item.source}")
         lines += [f"{item.at:%m-%d %H:%M:%S} {item.before} -> {item.after}" for item in self.partner_center.effects]
         return "\n".join(lines)
