@@ -7,22 +7,24 @@ import azure.functions as func
 from functions.http_actions import (
     access,
     actions,
+    calendars,
     dead_letters,
     mappings,
     migrations,
     operations,
     previews,
     renewals,
+    reviews,
     service,
     subscriptions,
+    syncs,
     upgrades,
+    webhooks,
 )
 from functions.queue_autotask import push
-from functions.timer_sync import full, sweep, wake
+from functions.timer_sync import changes, full, sweep, tick, wake
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-
-for part in (
+HTTP = (
     service,
     subscriptions,
     previews,
@@ -31,12 +33,17 @@ for part in (
     migrations,
     renewals,
     operations,
+    reviews,
     mappings,
     dead_letters,
+    syncs,
+    calendars,
+    webhooks,
     access,
-    full,
-    wake,
-    sweep,
-    push,
-):
+)
+TIMERS = (full, tick, changes, wake, sweep)
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+for part in (*HTTP, *TIMERS, push):
     app.register_functions(part.blueprint)

@@ -29,6 +29,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 _TIMES = {
     "WAKE_SCHEDULE": "* * * * * *",
     "SYNC_SCHEDULE": "0 0 */4 * * *",
+    "SYNC_TICK_SCHEDULE": "*/5 * * * * *",
+    "SYNC_CHANGES_SCHEDULE": "0 * * * * *",
     "SWEEP_SCHEDULE": "0 0 * * * *",
     "PARTNER_TIME_ZONE": "UTC",
     "ACCEPT_SECONDS": "5",
@@ -43,6 +45,9 @@ _TIMES = {
     "RETRY_MAX_SECONDS": "10",
     "PUSH_BUDGET_SECONDS": "60",
     "IDEMPOTENCY_DAYS": "30",
+    "PARTNER_CENTER_REQUESTS_PER_MINUTE": "60000",
+    "SYNC_BUDGET_SECONDS": "60",
+    "DETECTED_CHANGES": "push",
 }
 _FIXED = {
     "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -69,6 +74,9 @@ _ADDRESSES = (
     "ENTRA_AUTHORITY",
     "ENTRA_CA_FILE",
     "AUTOTASK_URL",
+    "WEBHOOK_CERTIFICATE_HOSTS",
+    "WEBHOOK_ISSUER_HOSTS",
+    "WEBHOOK_ROOTS_FILE",
 )
 # A process of the stack inherits these and nothing else: a CA bundle, proxy or credential of the caller's
 # environment would change what it talks to
@@ -83,6 +91,7 @@ class Addresses:
     autotask: str
     entra: str
     ca_file: Path
+    webhook_host: str
     service_bus: str
     storage: str
 
@@ -97,6 +106,9 @@ def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[st
         "ENTRA_AUTHORITY": addresses.entra,
         "ENTRA_CA_FILE": str(addresses.ca_file),
         "AUTOTASK_URL": addresses.autotask,
+        "WEBHOOK_CERTIFICATE_HOSTS": addresses.webhook_host,
+        "WEBHOOK_ISSUER_HOSTS": addresses.webhook_host,
+        "WEBHOOK_ROOTS_FILE": str(addresses.ca_file.with_name("webhook-roots.pem")),
     }
     return {**_FIXED, **_TIMES, **where, **overrides}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,9 +16,11 @@ from zoneinfo import ZoneInfo
 from shared.access import Access
 from shared.gate import Gate
 from shared.identity import Verifier
+from shared.ports import SignaturesPort
 from shared.rate_limit import RateLimit
 from shared.settings import Settings, load
-from shared.usecases.app import App, Times
+from shared.storage.store import TableStore
+from shared.usecases.app import App, SyncPolicy, SyncStores, Times
 
 _built: Services | None = None
 _building = asyncio.Lock()
@@ -29,6 +32,7 @@ class Services:
 
     app: App
     gate: Gate
+    webhooks: SignaturesPort
 
 
 async def services() -> Services:
@@ -40,14 +44,17 @@ async def services() -> Services:
     return _built
 
 
-def build(settings: Settings) -> Services:
-    """Wire the adapters of a set of settings."""
+def build(settings: Settings, *, around_store: Callable[[TableStore], TableStore] | None = None) -> Services:
+    """Wire the adapters of a set of settings; `around_store` may put something of one's own around table storage."""
     from shared.autotask.client import Autotask
     from shared.messaging.queue import ServiceBusQueue
     from shared.partner_center.client import PartnerCenter
+    from shared.partner_center.listings import Listings
     from shared.partner_center.migrations import Migrations
+    from shared.partner_center.session import Session
     from shared.partner_center.token import AppToken
     from shared.partner_center.transitions import Transitions
+    from shared.partner_center.webhook import Trust, WebhookSignatures
     from shared.storage.alarms import Alarms
     from shared.storage.azure_tables import AzureTables
     from shared.storage.coordination import Coordination
@@ -55,9 +62,12 @@ def build(settings: Settings) -> Services:
     from shared.storage.ledger import Ledger
     from shared.storage.mappings import Mappings
     from shared.storage.read_models import ReadModels
-    from shared.transport import Transport
+    from shared.transport import Retries, Transport
 
-    store = AzureTables(connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint)
+    tables = AzureTables(
+        connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint
+    )
+    store = around_store(tables) if around_store else tables
     tokens = AppToken(
         authority=settings.entra_authority,
         tenant=settings.partner_center_tenant,
@@ -67,8 +77,9 @@ def build(settings: Settings) -> Services:
         now=now,
         ca_file=settings.entra_ca_file,
     )
+    transport = Transport(settings.partner_center_url, now=now)
     partner_center = PartnerCenter(
-        Transport(settings.partner_center_url, now=now),
+        transport,
         tokens,
         now=now,
         timeout=settings.partner_center_timeout_seconds,
@@ -102,6 +113,23 @@ def build(settings: Settings) -> Services:
         now=now,
         new_id=lambda: str(uuid.uuid4()),
         sleep=asyncio.sleep,
+        listings=Listings(
+            # The sync paces and repeats by itself, so that every request of it is counted
+            Session(
+                transport,
+                tokens,
+                now=now,
+                timeout=settings.partner_center_timeout_seconds,
+                read_seconds=settings.partner_center_timeout_seconds,
+                retries=Retries(),
+            )
+        ),
+        sync=SyncStores.on(store),
+        policy=SyncPolicy(
+            per_minute=settings.partner_center_requests_per_minute,
+            budget=timedelta(seconds=settings.sync_budget_seconds),
+            detected=settings.detected_changes,
+        ),
     )
     gate = Gate(
         Verifier(
@@ -112,7 +140,14 @@ def build(settings: Settings) -> Services:
         RateLimit(per_minute=settings.caller_requests_per_minute, burst=settings.caller_burst),
         Access(Grants(store), default=settings.access_default, remember_seconds=settings.access_remember_seconds),
     )
-    return Services(app, gate)
+    trust = Trust(
+        hosts=settings.webhook_certificate_hosts,
+        issuer_hosts=settings.webhook_issuer_hosts,
+        subject=settings.webhook_subject,
+        roots=settings.webhook_roots_file,
+    )
+    webhooks = WebhookSignatures(Transport("", now=now, ca_file=settings.webhook_roots_file), trust, now=now)
+    return Services(app, gate, webhooks)
 
 
 def times(settings: Settings) -> Times:

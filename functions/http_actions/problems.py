@@ -22,6 +22,7 @@ from shared.domain.errors import (
     Malformed,
     Misconfigured,
     NotFound,
+    NotSigned,
     OutcomeUnknown,
     Refused,
     RetryLater,
@@ -102,6 +103,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a
             return Problem(error.status, error.code, error.sentence, {"errors": named})
         case ValidationError():
             return _invalid(error)
+        case NotSigned():
+            return Problem(401, "not_signed", f"This is not a webhook of Partner Center: {error}.")
         case Unauthenticated():
             return Problem(401, "unauthenticated", str(error), headers={"WWW-Authenticate": "Bearer"})
         case Forbidden():

@@ -9,8 +9,9 @@ from typing import Any
 import azure.functions as func
 
 from functions.http_actions.endpoint import Answer, Call, endpoint, respond
-from shared.domain.errors import CspError
+from shared.domain.errors import CspError, Misconfigured
 from shared.identity import Role
+from shared.usecases.app import App
 
 blueprint = func.Blueprint()
 
@@ -35,10 +36,18 @@ async def ready(call: Call) -> Answer:
         "partnerCenter": anext(app.partner_center.customers(), []),
         "autotask": app.autotask.threshold(),
         "serviceBus": app.queue.dead_letters(1),
+        "fullSync": _full_sync(app),
     }
     states = dict(zip(checks, await asyncio.gather(*(_check(check) for check in checks.values())), strict=True))
     healthy = all(state["healthy"] for state in states.values())
     return Answer({"status": "ready" if healthy else "not_ready", "dependencies": states}, 200 if healthy else 503)
+
+
+async def _full_sync(app: App) -> None:
+    """A full sync that needs a person. Raises Misconfigured."""
+    run = (await app.sync.runs.state()).value.current
+    if run is not None and run.stopped:
+        raise Misconfigured(f"the full sync has stopped: {run.problem}")
 
 
 async def _check(check: Awaitable[Any]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""The scheduled sync of all customers."""
+"""The full sync: started by its schedule, gone on with by the tick."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 
 import azure.functions as func
 
-from shared.usecases.sync import sync_all
+from shared.usecases.sync_full import go_on
 from shared.wiring import services
 
 blueprint = func.Blueprint()
@@ -17,5 +16,6 @@ log = logging.getLogger(__name__)
 @blueprint.function_name("timer_sync_all")
 @blueprint.timer_trigger(schedule="%SYNC_SCHEDULE%", arg_name="timer", run_on_startup=False)
 async def timer_sync_all(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
-    """Read all customers and their subscriptions from Partner Center."""
-    log.info("sync %s", asdict(await sync_all((await services()).app)))
+    """Start a full sync where none is open, and work on it for one budget."""
+    run = await go_on((await services()).app, start=("schedule", "csp-functions"))
+    log.info("full sync %s", f"{run.id} {run.phase} {run.counts}" if run else "is worked on or has to wait")

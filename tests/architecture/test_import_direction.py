@@ -12,7 +12,23 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 STANDARD = frozenset(sys.stdlib_module_names)
 # Repositories speak the port in `store` and import no SDK; the adapter `azure_tables` is not among them
-REPOSITORIES = ("alarms", "coordination", "grants", "keys", "ledger", "mappings", "read_models", "rows", "store")
+REPOSITORIES = (
+    "alarms",
+    "audit_cursor",
+    "coordination",
+    "grants",
+    "hints",
+    "indexes",
+    "keys",
+    "ledger",
+    "mappings",
+    "rates",
+    "read_models",
+    "rows",
+    "store",
+    "sync_runs",
+    "touched",
+)
 
 
 @dataclass(frozen=True)
@@ -50,19 +66,20 @@ LAYERS = (
     Layer("infra/", ("infra", "shared.domain.errors", "shared.identity", "shared.transport", "azure.identity")),
 )
 DOORS = (
-    Door("local", ("local/", "tests/")),
+    Door("local", ("local/", "tests/", "bench/")),
+    Door("bench", ("bench/", "tests/")),
     Door("tests", ("tests/",)),
     Door("infra", ("infra/", "tests/")),
     Door("functions", ("functions/", "function_app.py", "tests/")),
-    Door("httpx", ("shared/transport.py", "local/", "tests/")),
-    Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/")),
-    Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
+    Door("httpx", ("shared/transport.py", "local/", "tests/", "bench/")),
+    Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/", "bench/")),
+    Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/", "bench/")),
 )
 
 
 def sources() -> list[str]:
     found = [REPOSITORY / "function_app.py"]
-    for folder in ("functions", "shared", "infra", "local", "tests"):
+    for folder in ("functions", "shared", "infra", "local", "tests", "bench"):
         found += [path for path in (REPOSITORY / folder).rglob("*.py") if "node_modules" not in path.parts]
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
 

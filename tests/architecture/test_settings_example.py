@@ -15,9 +15,11 @@ from shared.settings import Settings, load
 from tests.infra.reader import INFRA, Parameter, read
 
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESSES = Addresses("http://pc", "http://at", "https://entra", Path("ca.pem"), "Endpoint=sb://bus/", "AccountName=a")
+ADDRESSES = Addresses(
+    "http://pc", "http://at", "https://entra", Path("ca.pem"), "localhost:1", "Endpoint=sb://bus/", "AccountName=a"
+)
 # Read by the host, by the triggers' bindings or by the SDKs, not by the app's code
-OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE"}
+OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SYNC_TICK_SCHEDULE", "SYNC_CHANGES_SCHEDULE", "SWEEP_SCHEDULE"}
 ONLY_IN_THE_CLOUD = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
