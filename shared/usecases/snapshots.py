@@ -46,9 +46,10 @@ def canonical_print(name: str, domain: str, items: Iterable[dict[str, Any]]) -> 
 
 def _stable(item: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in item.items() if key.lower() not in _VOLATILE}
-    attributes = kept.get("attributes")
+    attributes = kept.pop("attributes", None)
     if isinstance(attributes, dict):
-        kept["attributes"] = {key: value for key, value in attributes.items() if key.lower() != "etag"}
+        named = {key: value for key, value in attributes.items() if key.lower() != "etag"}
+        kept |= {"attributes": named} if named else {}
     return kept
 
 

@@ -163,6 +163,14 @@ class PartnerCenter:
         self._resources[customer][subscription] |= properties
         self.note(customer, subscription, before, None)
 
+    def all(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Everything by customer, to look at."""
+        return self._resources
+
+    def replace_all(self, resources: dict[str, dict[str, dict[str, Any]]]) -> None:
+        """Other customers, or in another order."""
+        self._resources = resources
+
     def remove(self, customer: str, subscription: str | None = None) -> None:
         """A subscription is not listed any more, or the relationship with a customer ends."""
         if subscription is None:
