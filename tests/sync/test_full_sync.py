@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +50,9 @@ async def test_an_unchanged_customer_costs_one_request_and_no_table(world: World
     run, _ = await full_sync(world, process)
     assert (run.counts.unchanged, run.counts.written, run.ending) == (CUSTOMERS, 0, Ending.COMPLETE)
     assert set(requests(world, "subscriptions").values()) == {1}
-    tables = [step for step in process.steps.trace if step.startswith(("tables.span subscriptions", "tables.span ledger"))]
+    tables = [
+        step for step in process.steps.trace if step.startswith(("tables.span subscriptions", "tables.span ledger"))
+    ]
     assert tables == []
     assert not [step for step in process.steps.trace if step.startswith("tables.write subscriptions")]
 
@@ -140,7 +143,9 @@ def fail(world: World, what: str, about: str, *errors: CspError) -> None:
     ],
     ids=["404", "403"],
 )
-async def test_one_closed_customer_is_told_on_its_row_and_stops_nobody(world: World, error: CspError, code: str) -> None:
+async def test_one_closed_customer_is_told_on_its_row_and_stops_nobody(
+    world: World, error: CspError, code: str
+) -> None:
     fail(world, "subscriptions", customer_id(3), error)
     run, _ = await full_sync(world)
     assert (run.ending, run.counts.closed, run.done) == (Ending.COMPLETE, 1, CUSTOMERS)
@@ -161,7 +166,7 @@ async def test_a_complaint_makes_everybody_wait_and_go_more_slowly(world: World)
     complained = next(asked.at for asked in world.listings.log if asked.about == customer_id(2))
     later = [asked.at for asked in world.listings.log if asked.at > complained]
     assert min(later) - complained >= timedelta(seconds=20)
-    gaps = [(after - before).total_seconds() for before, after in zip(later, later[1:], strict=False)]
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(later)]
     assert min(gaps) >= 60 / 300 - 0.001, "half of the rate"
     assert requests(world, "subscriptions")[customer_id(2)] == 2
     rows_are_what_microsoft_has(world)
