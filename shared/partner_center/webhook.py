@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -179,7 +181,7 @@ class WebhookSignatures:
         if self._anchors is None:
             path = self._trust.roots or _https_roots()
             try:
-                found = _certificates(Path(path).read_bytes())
+                found = _anchors(Path(path).read_bytes())
             except OSError as error:
                 raise Misconfigured(f"the file of trusted roots cannot be read ({type(error).__name__})") from None
             roots = [one for one in found if one.issuer == one.subject]
@@ -214,6 +216,17 @@ def _certificates(content: bytes) -> list[x509.Certificate]:
         return [certificates.load_der_x509_certificate(content)]
     except ValueError:
         raise NotSigned("what lies at the certificate's address is no certificate") from None
+
+
+def _anchors(bundle: bytes) -> list[x509.Certificate]:
+    """The certificates of a PEM bundle; an old one that cannot be read any more is left out."""
+    end = b"-----END CERTIFICATE-----"
+    found: list[x509.Certificate] = []
+    for part in bundle.split(end)[:-1]:
+        with warnings.catch_warnings(), contextlib.suppress(NotSigned):
+            warnings.simplefilter("ignore")  # some roots of the web have serial numbers that nobody gives any more
+            found += _certificates(part + end)
+    return found
 
 
 def _require_issuer(certificate: x509.Certificate) -> None:
