@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from shared.access import Access
@@ -21,6 +22,9 @@ from shared.rate_limit import RateLimit
 from shared.settings import Settings, load
 from shared.storage.store import TableStore
 from shared.usecases.app import App, SyncPolicy, SyncStores, Times
+
+if TYPE_CHECKING:
+    from shared.storage.azure_tables import AzureTables
 
 _built: Services | None = None
 _building = asyncio.Lock()
@@ -44,7 +48,7 @@ async def services() -> Services:
     return _built
 
 
-def build(settings: Settings, *, around_store: Callable[[TableStore], TableStore] | None = None) -> Services:
+def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStore] | None = None) -> Services:
     """Wire the adapters of a set of settings; `around_store` may put something of one's own around table storage."""
     from shared.autotask.client import Autotask
     from shared.messaging.queue import ServiceBusQueue
@@ -146,7 +150,8 @@ def build(settings: Settings, *, around_store: Callable[[TableStore], TableStore
         subject=settings.webhook_subject,
         roots=settings.webhook_roots_file,
     )
-    webhooks = WebhookSignatures(Transport("", now=now, ca_file=settings.webhook_roots_file), trust, now=now)
+    certificates = Transport(f"https://{trust.hosts[0]}" if trust.hosts else "", now=now, ca_file=trust.roots)
+    webhooks = WebhookSignatures(certificates, trust, now=now)
     return Services(app, gate, webhooks)
 
 

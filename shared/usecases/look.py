@@ -97,8 +97,9 @@ class Looked:
 
 async def look(app: App, reading: Reading) -> Looked:
     """Look at a customer; see the module."""
-    rows, view = await asyncio.gather(app.views.of_customer(reading.customer), app.views.customer(reading.customer))
-    heads = reading.heads if reading.heads is not None else await app.ledger.heads(reading.customer)
+    rows, view, heads = await asyncio.gather(
+        app.views.of_customer(reading.customer), app.views.customer(reading.customer), _heads(app, reading)
+    )
     looked = Looked()
     snapshots, unreadable = _read(reading)
     looked.subscriptions, looked.unreadable = len(snapshots), len(unreadable)
@@ -134,6 +135,10 @@ async def look(app: App, reading: Reading) -> Looked:
     looked.operations = [stored.value for stored in found]
     looked.settled = looked.settled and not unreadable
     return looked
+
+
+async def _heads(app: App, reading: Reading) -> Mapping[str, Stored[Head]]:
+    return reading.heads if reading.heads is not None else await app.ledger.heads(reading.customer)
 
 
 def _read(reading: Reading) -> tuple[list[Subscription], list[UnreadableEntry]]:

@@ -7,6 +7,7 @@ nobody gets a turn before its time is over, and the rate is halved and recovers 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 
 from shared.storage.rates import Block
@@ -41,6 +42,13 @@ class Pace:
         wait = (at - self._app.now()).total_seconds()
         if wait > 0:
             await self._app.sleep(wait)
+
+    async def prepare(self) -> None:
+        """Reserve turns ahead of the first one that is needed."""
+        async with self._lock:
+            if self._block is None:
+                with contextlib.suppress(TooFar):  # whoever asks for a turn is told so
+                    self._block = await self._reserved(self._app.now())
 
     async def slow_down(self, wait: timedelta) -> None:
         """Microsoft complains: nobody sends before the wait is over, and all more slowly after it."""

@@ -9,6 +9,7 @@ Whoever dies leaves a state from which the next goes on; at most the customers s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 from datetime import datetime
@@ -58,11 +59,12 @@ async def go_on(app: App, *, start: tuple[str, str] | None = None) -> Run | None
 
     None where there is nothing to do now, or somebody else is at it. Raises RetryLater where storage is away.
     """
-    held = await _take(app, start)
+    held = await _free(app, start)
     if held is None:
         return None
     pace, prints, stop_at = Pace(app), _Prints(app, held.run), app.now() + app.policy.budget
     try:
+        await asyncio.gather(held.save(replace(held.run, not_before=None)), pace.prepare())
         while held.run.phase is not Phase.ENDED and app.now() < stop_at:
             match held.run.phase:
                 case Phase.LISTING:
@@ -70,7 +72,7 @@ async def go_on(app: App, *, start: tuple[str, str] | None = None) -> Run | None
                 case Phase.READING:
                     await _read(app, held, pace, stop_at)
                 case _:
-                    await _finish(app, held)
+                    await asyncio.gather(_finish(app, held), pace.close())
         if held.run.phase is not Phase.ENDED:
             await held.release()
     except TooFar as error:
@@ -85,7 +87,8 @@ async def go_on(app: App, *, start: tuple[str, str] | None = None) -> Run | None
     return held.run
 
 
-async def _take(app: App, start: tuple[str, str] | None) -> Held | None:
+async def _free(app: App, start: tuple[str, str] | None) -> Held | None:
+    """The run that may be worked on now; it is held once it is saved."""
     state = await app.sync.runs.state()
     now = app.now()
     run = state.value.current
@@ -95,20 +98,15 @@ async def _take(app: App, start: tuple[str, str] | None) -> Held | None:
         return None
     if state.value.expires is not None and now < state.value.expires:
         return None
-    held = Held(app, state, run)
-    try:
-        await held.save(replace(run, not_before=None))
-    except RunLost:
-        return None
-    return held
+    return Held(app, state, run)
 
 
 async def _stand_still(held: Held, error: StandStill) -> None:
     run = held.run
-    await held.save(
-        replace(run, not_before=error.until, problem=error.why, stopped=error.stopped, failures=run.failures + 1)
-    )
-    await held.release()
+    still = replace(run, not_before=error.until, problem=error.why, stopped=error.stopped, failures=run.failures + 1)
+    with contextlib.suppress(RunLost):  # whoever has taken it over finds out for itself
+        await held.save(still)
+        await held.release()
 
 
 async def _list_page(app: App, held: Held, pace: Pace, prints: _Prints) -> None:
