@@ -160,13 +160,14 @@ class Transport:
         base_url: str,
         *,
         now: Callable[[], datetime],
+        wire: httpx.AsyncBaseTransport | None = None,
         ca_file: str | None = None,
         connections: int = 20,
         connect_seconds: float = 5.0,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._now = now
-        self._wire: httpx.AsyncBaseTransport | None = None
+        self._wire = wire
         self._ca_file = ca_file
         self._connections = connections
         self._connect_seconds = connect_seconds

@@ -115,6 +115,8 @@ def grant_change(caller: str, when: datetime) -> str:
 def grant_changes(caller: str) -> tuple[str, str]:
     """The span of all changes of what a caller may see."""
     return f"C:{caller}:", f"C:{caller};"
+
+
 def sync_state() -> str:
     """The full sync as it stands."""
     return "full"
@@ -198,8 +200,3 @@ def webhook_event(day: str, event: str) -> str:
 def webhook_events_before(day: str) -> tuple[str, str]:
     """The span of webhook events about changes before a day (ISO date)."""
     return "seen:", f"seen:{day}"
-
-
-def mappings_of(customer: str) -> tuple[str, str]:
-    """The span of the mapped subscriptions of a customer."""
-    return f"S:{customer}:", f"S:{customer};"

@@ -131,7 +131,7 @@ class Mappings:
 
     async def mapped_of(self, customer: str) -> dict[str, SubscriptionMapping]:
         """The mappings of a customer's subscriptions by subscription."""
-        rows = await self._store.span(_TABLE, "subscriptions", *keys.mappings_of(customer))
+        rows = await self._store.span(_TABLE, "subscriptions", *keys.mapping_subscriptions(customer, after=None))
         found = [from_row(SubscriptionMapping, row).value for row in rows]
         return {mapping.subscription: mapping for mapping in found}
 
