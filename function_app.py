@@ -8,6 +8,7 @@ from functions.http_actions import (
     access,
     actions,
     bulk,
+    calendars,
     dead_letters,
     mappings,
     migrations,
@@ -15,16 +16,17 @@ from functions.http_actions import (
     previews,
     prices,
     renewals,
+    reviews,
     service,
     subscriptions,
+    syncs,
     upgrades,
+    webhooks,
 )
 from functions.queue_autotask import push
-from functions.timer_sync import full, measure, sweep, wake
+from functions.timer_sync import changes, full, measure, sweep, tick, wake
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-
-for part in (
+HTTP = (
     service,
     subscriptions,
     previews,
@@ -34,14 +36,18 @@ for part in (
     renewals,
     bulk,
     operations,
+    reviews,
     mappings,
     prices,
     dead_letters,
+    syncs,
+    calendars,
+    webhooks,
     access,
-    full,
-    wake,
-    sweep,
-    measure,
-    push,
-):
+)
+TIMERS = (full, tick, changes, wake, sweep, measure)
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+for part in (*HTTP, *TIMERS, push):
     app.register_functions(part.blueprint)

@@ -35,7 +35,8 @@ class StackOptions:
 
     Attributes:
         port: of the first host; 0 takes a free one.
-        hosts: functions hosts on one queue and one ledger; the first has the port, the others free ones.
+        hosts: functions hosts on one queue and one ledger; the first has the port, the others free ones. With 0 the
+            vendors and the storage run alone (then without `first_sync`).
         seed_customers: generated customers, besides the hand-made ones; 0 leaves the simulators' own seed alone.
         subscriptions_per_customer: of each generated customer.
         storage_in_memory: Azurite keeps nothing on disk (faster; killing it loses everything).
@@ -68,7 +69,7 @@ class Plan:
         self._data = data
         self._logs = logs
         self._bus, self._entra, self._partner_center, self._autotask, blob, queue, table, port = free_ports(8)
-        (self._telemetry,) = free_ports(1)
+        self._telemetry, self._certificates = free_ports(2)
         self.hosts = {HOST: require_free(options.port) if options.port else port}
         self._storage = storage.Ports(blob, queue, table)
         self.ca_file = data / "entra" / "ca.pem"
@@ -78,6 +79,7 @@ class Plan:
             entra=f"https://localhost:{self._entra}",
             ca_file=self.ca_file,
             refresh_token_file=data / "entra" / "refresh-token.json",
+            webhook_host=f"localhost:{self._certificates}",
             service_bus=servicebus.connection_string(self._bus),
             storage=storage.connection_string(self._storage),
             telemetry=f"http://{LOOPBACK}:{self._telemetry}",
@@ -86,8 +88,8 @@ class Plan:
 
     def specs(self) -> list[ProcessSpec]:
         """Everything that a stack starts, hosts last."""
-        hosts = [self.host(HOST)]
-        hosts += [self.host(f"{HOST}-{number}") for number in range(2, self._options.hosts + 1)]
+        names = [HOST, *(f"{HOST}-{number}" for number in range(2, self._options.hosts + 1))]
+        hosts = [self.host(name) for name in names[: self._options.hosts]]
         return [self._storage_spec(), *self._simulators(), *hosts]
 
     def host(self, name: str, settings: Mapping[str, str] | None = None) -> ProcessSpec:
@@ -116,6 +118,7 @@ class Plan:
             seed = ("--seed-customers", str(customers), "--subscriptions-per-customer", str(each))
         entra_directory = self.ca_file.parent
         trust = ("--entra", self.addresses.entra, "--ca-file", str(self.ca_file))
+        certificates = ("--certificate-port", str(self._certificates))
         health = "/_control/health"
         return [
             self._simulator(
@@ -134,7 +137,7 @@ class Plan:
             ),
             self._simulator(
                 PARTNER_CENTER,
-                ("--port", str(self._partner_center), *trust, *seed),
+                ("--port", str(self._partner_center), *trust, *certificates, *seed),
                 readiness.answers(self._partner_center, health),
                 # It reads the CA file, which the Entra simulator makes when it starts
                 after=frozenset({ENTRA}),

@@ -29,6 +29,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 _TIMES = {
     "WAKE_SCHEDULE": "* * * * * *",
     "SYNC_SCHEDULE": "0 0 */4 * * *",
+    "SYNC_TICK_SCHEDULE": "*/5 * * * * *",
+    "SYNC_CHANGES_SCHEDULE": "0 * * * * *",
     "SWEEP_SCHEDULE": "0 0 * * * *",
     "METRICS_SCHEDULE": "*/15 * * * * *",
     "OTEL_BSP_SCHEDULE_DELAY": "500",
@@ -51,6 +53,10 @@ _TIMES = {
     "RETRY_MAX_SECONDS": "10",
     "PUSH_BUDGET_SECONDS": "60",
     "IDEMPOTENCY_DAYS": "30",
+    "PARTNER_CENTER_REQUESTS_PER_MINUTE": "60000",
+    "SYNC_BUDGET_SECONDS": "60",
+    "DETECTED_CHANGES": "push",
+    "WEBHOOK_SUBJECT": "pcnotifications-dispatch.microsoft.com",
 }
 _FIXED = {
     "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -85,6 +91,9 @@ _ADDRESSES = (
     "AUTOTASK_URL",
     "KEY_VAULT_URL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "WEBHOOK_CERTIFICATE_HOSTS",
+    "WEBHOOK_ISSUER_HOSTS",
+    "WEBHOOK_ROOTS_FILE",
 )
 # A process of the stack inherits these and nothing else: a CA bundle, proxy or credential of the caller's
 # environment would change what it talks to
@@ -100,6 +109,7 @@ class Addresses:
     entra: str
     ca_file: Path
     refresh_token_file: Path
+    webhook_host: str
     service_bus: str
     storage: str
     telemetry: str
@@ -117,6 +127,9 @@ def host_settings(addresses: Addresses, overrides: Mapping[str, str]) -> dict[st
         "ENTRA_CA_FILE": str(addresses.ca_file),
         "AUTOTASK_URL": addresses.autotask,
         "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.telemetry,
+        "WEBHOOK_CERTIFICATE_HOSTS": addresses.webhook_host,
+        "WEBHOOK_ISSUER_HOSTS": addresses.webhook_host,
+        "WEBHOOK_ROOTS_FILE": str(addresses.ca_file.with_name("webhook-roots.pem")),
     }
     return {**_FIXED, **_TIMES, **where, **overrides}
 

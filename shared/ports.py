@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from datetime import date, datetime
 
     from shared.domain.contract import Company, Contract, ContractLine, Service, Threshold
+    from shared.domain.listings import AuditPage, CustomerPage, Mark
     from shared.domain.migration import Migration, MigrationOption, MigrationRequest, MigrationSchedule, ScheduleRequest
     from shared.domain.outcomes import (
         AdjustOutcome,
@@ -54,6 +55,49 @@ class PartnerCenterPort(Protocol):
         self, customer: str, subscription: str, body: dict[str, Any], *, request_id: str, deadline: datetime
     ) -> ChangeOutcome:
         """PATCH the whole raw resource; nothing is sent after the deadline, nothing is repeated."""
+        ...
+
+
+class SubscriptionListing(Protocol):
+    """A customer's subscriptions as they were answered; parsed only when the items are asked for."""
+
+    observed_at: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """What names exactly this answer."""
+        ...
+
+    def items(self) -> tuple[dict[str, Any], ...]:
+        """The raw resources; RetryLater where the answer is no collection."""
+        ...
+
+
+class ListingsPort(Protocol):
+    """The listings of Partner Center, each request made once: whoever asks decides about repeating."""
+
+    def microsoft_now(self) -> datetime:
+        """Microsoft's clock as the last answer showed it, running on since; our own before the first answer."""
+        ...
+
+    async def customers(self, mark: Mark | None) -> CustomerPage:
+        """A page of all customers: the first, or the one that a mark stands for."""
+        ...
+
+    async def subscriptions(self, customer: str) -> SubscriptionListing:
+        """All subscriptions of a customer; NotFound for an unknown customer, Denied for one that is closed to us."""
+        ...
+
+    async def audit(self, first: date, last: date, mark: Mark | None) -> AuditPage:
+        """A page of the audit records of whole days, both included."""
+        ...
+
+
+class SignaturesPort(Protocol):
+    """Whether a webhook is Partner Center's."""
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Return if the body is signed by Partner Center; NotSigned where it is not, RetryLater where it is unclear."""
         ...
 
 

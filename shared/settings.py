@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.errors import Misconfigured
 
@@ -23,8 +23,13 @@ def _zone(name: str) -> str:
     return name
 
 
+def _hosts(text: object) -> object:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Positive
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]  # host or host:port, comma-separated
 
 
 class SignIn(StrEnum):
@@ -127,6 +132,15 @@ class Settings(SignInSettings):
     retry_max_seconds: Seconds = 900
     push_budget_seconds: Seconds = 120
     idempotency_days: Seconds = 30
+
+    partner_center_requests_per_minute: Annotated[float, Field(gt=0, le=600_000)] = 360
+    sync_budget_seconds: Seconds = 240
+    detected_changes: Literal["push", "hold"] = "push"
+
+    webhook_certificate_hosts: Hosts = ("3psostorageacct.blob.core.windows.net",)
+    webhook_issuer_hosts: Hosts = ("www.microsoft.com", "cacerts.digicert.com")
+    webhook_subject: str = "pcnotifications-dispatch.microsoft.com"
+    webhook_roots_file: str | None = None
 
 
 Kind = TypeVar("Kind", bound=SignInSettings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,11 +18,14 @@ from zoneinfo import ZoneInfo
 from shared import telemetry
 from shared.access import Access
 from shared.gate import Gate
+from shared.ports import SignaturesPort
 from shared.rate_limit import RateLimit
-from shared.usecases.app import App, Times
+from shared.usecases.app import App, SyncPolicy, SyncStores, Times
 
 if TYPE_CHECKING:
     from shared.settings import Settings
+    from shared.storage.azure_tables import AzureTables
+    from shared.storage.store import TableStore
 
 log = logging.getLogger(__name__)
 _built: Services | None = None
@@ -36,6 +40,7 @@ class Services:
     app: App
     gate: Gate
     queue_name: str
+    webhooks: SignaturesPort
 
 
 async def services() -> Services:
@@ -71,14 +76,17 @@ def observe() -> None:
         telemetry.tell(log, "telemetry_is_off", level=logging.ERROR, error=error)
 
 
-def build(settings: Settings) -> Services:
-    """Wire the adapters of a set of settings."""
+def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStore] | None = None) -> Services:
+    """Wire the adapters of a set of settings; `around_store` may put something of one's own around table storage."""
     from shared.autotask.client import Autotask
     from shared.messaging.queue import ServiceBusQueue
     from shared.partner_center.client import PartnerCenter
+    from shared.partner_center.listings import Listings
     from shared.partner_center.migrations import Migrations
+    from shared.partner_center.session import Session
     from shared.partner_center.sign_in import tokens
     from shared.partner_center.transitions import Transitions
+    from shared.partner_center.webhook import Trust, WebhookSignatures
     from shared.storage.alarms import Alarms
     from shared.storage.azure_tables import AzureTables
     from shared.storage.bulks import Bulks
@@ -87,14 +95,19 @@ def build(settings: Settings) -> Services:
     from shared.storage.ledger import Ledger
     from shared.storage.mappings import Mappings
     from shared.storage.read_models import ReadModels
-    from shared.transport import Transport
+    from shared.transport import Retries, Transport
     from shared.verifier import Verifier
 
-    store = AzureTables(connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint)
+    tables = AzureTables(
+        connection_string=_reveal(settings.tables_connection_string), endpoint=settings.tables_endpoint
+    )
+    store = around_store(tables) if around_store else tables
     coordination = Coordination(store)
+    sign_in = tokens(settings, coordination, now)
+    transport = Transport(settings.partner_center_base, now=now, vendor="partner_center")
     partner_center = PartnerCenter(
-        Transport(settings.partner_center_base, now=now, vendor="partner_center"),
-        tokens(settings, coordination, now),
+        transport,
+        sign_in,
         now=now,
         timeout=settings.partner_center_timeout_seconds,
         read_seconds=settings.partner_center_timeout_seconds,
@@ -128,6 +141,23 @@ def build(settings: Settings) -> Services:
         now=now,
         new_id=lambda: str(uuid.uuid4()),
         sleep=asyncio.sleep,
+        listings=Listings(
+            # The sync paces and repeats by itself, so that every request of it is counted
+            Session(
+                transport,
+                sign_in,
+                now=now,
+                timeout=settings.partner_center_timeout_seconds,
+                read_seconds=settings.partner_center_timeout_seconds,
+                retries=Retries(),
+            )
+        ),
+        sync=SyncStores.on(store),
+        policy=SyncPolicy(
+            per_minute=settings.partner_center_requests_per_minute,
+            budget=timedelta(seconds=settings.sync_budget_seconds),
+            detected=settings.detected_changes,
+        ),
     )
     gate = Gate(
         Verifier(
@@ -138,7 +168,16 @@ def build(settings: Settings) -> Services:
         RateLimit(per_minute=settings.caller_requests_per_minute, burst=settings.caller_burst),
         Access(Grants(store), default=settings.access_default, remember_seconds=settings.access_remember_seconds),
     )
-    return Services(app, gate, settings.autotask_queue)
+    trust = Trust(
+        hosts=settings.webhook_certificate_hosts,
+        issuer_hosts=settings.webhook_issuer_hosts,
+        subject=settings.webhook_subject,
+        roots=settings.webhook_roots_file,
+    )
+    issuer = f"https://{trust.hosts[0]}" if trust.hosts else ""
+    certificates = Transport(issuer, now=now, ca_file=trust.roots, vendor="webhook_certificates")
+    webhooks = WebhookSignatures(certificates, trust, now=now)
+    return Services(app, gate, settings.autotask_queue, webhooks)
 
 
 def times(settings: Settings) -> Times:

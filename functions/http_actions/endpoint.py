@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_PAGE = 200
+_JSON = "application/json"
 DEFAULT_PAGE = 50
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -67,6 +68,7 @@ class Answer:
     body: Any
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    media: str = _JSON  # of another media type the body is text
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +261,9 @@ async def _handled(handler: Handler, call: Call) -> Answer | Problem:
 
 def respond(answer: Answer) -> func.HttpResponse:
     """An answer on the wire."""
-    body = json.dumps(answer.body).encode() if answer.body is not None else b""
+    text = json.dumps(answer.body) if answer.media == _JSON and answer.body is not None else answer.body or ""
     headers = {"Cache-Control": "no-store", **answer.headers}
-    return func.HttpResponse(body, status_code=answer.status, headers=headers, mimetype="application/json")
+    return func.HttpResponse(text.encode(), status_code=answer.status, headers=headers, mimetype=answer.media)
 
 
 def respond_problem(problem: Problem, req: func.HttpRequest) -> func.HttpResponse:

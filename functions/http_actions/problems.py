@@ -23,6 +23,7 @@ from shared.domain.errors import (
     Malformed,
     Misconfigured,
     NotFound,
+    NotSigned,
     OutcomeUnknown,
     Refused,
     RetryLater,
@@ -116,6 +117,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912 - a
             return _invalid(wrong_fields(error))
         case InvalidBody():
             return _invalid(error.errors)
+        case NotSigned():
+            return Problem(401, "not_signed", f"This is not a webhook of Partner Center: {error}.")
         case Unauthenticated():
             return Problem(401, "unauthenticated", str(error), headers={"WWW-Authenticate": "Bearer"})
         case Forbidden():

@@ -13,14 +13,17 @@ from functions.http_actions.problems import camel, plain
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, NotAllowed, table
 from shared.domain.billing import Policy
 from shared.domain.known import Known
-from shared.domain.operation import Event, Leg, Operation
+from shared.domain.operation import Event, Kind, Leg, Operation
 from shared.domain.pricing import Pricing
 from shared.domain.shortfalls import Shortfall
 from shared.domain.subscription import Subscription
+from shared.domain.sync_run import Run, progress
 from shared.messaging.envelope import BrokerMessage
 from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
 from shared.storage.read_models import CustomerView
 from shared.telemetry import trace_of
+from shared.usecases import calendar
+from shared.usecases.look import Looked
 
 _RAW_SHOWN = 4096
 
@@ -30,14 +33,35 @@ def moment(value: datetime | date | None) -> str | None:
     return value.isoformat() if value is not None else None
 
 
-def customer(view: CustomerView) -> dict[str, Any]:
-    """A customer."""
-    return {"id": view.customer, "name": view.name, "domain": view.domain, "syncedAt": moment(view.synced_at)}
+def customer(view: CustomerView, complete_since: datetime | None = None) -> dict[str, Any]:
+    """A customer; what a complete full sync saw unchanged was read after it had begun."""
+    read = [at for at in (view.synced_at, complete_since) if at is not None]
+    well = view.synced_at is not None and not view.problem and view.missing_since is None
+    shown: dict[str, Any] = {
+        "id": view.customer,
+        "name": view.name,
+        "domain": view.domain,
+        "syncedAt": moment(max(read) if well else view.synced_at),
+    }
+    if view.missing_since is not None:
+        shown["missingSince"] = moment(view.missing_since)
+    if view.problem:
+        shown["problem"] = {
+            "code": view.problem,
+            "sentence": view.problem_text,
+            "since": moment(view.problem_since),
+        }
+    if view.unreadable:
+        shown["unreadableItems"] = view.unreadable
+    return shown
 
 
-def subscription(item: Subscription, badge: str, now: datetime) -> dict[str, Any]:
+def subscription(
+    item: Subscription, badge: str, now: datetime, missing_since: datetime | None = None
+) -> dict[str, Any]:
     """A subscription with its badge and what may be done with it."""
-    return {
+    missing = {"missingSince": moment(missing_since)} if missing_since is not None else {}
+    return missing | {
         "id": item.id,
         "customerId": item.customer_id,
         "offerId": item.offer_id,
@@ -96,6 +120,7 @@ def operation(item: Operation, events: list[Event] | None = None) -> dict[str, A
         "before": _known(item.before),
         "after": _known(item.after),
         "cause": item.cause,
+        **_detected(item),
         "partnerCenter": {
             "status": leg.status.value,
             "requestId": leg.request_id,
@@ -153,6 +178,80 @@ def _beyond_a_patch(item: Operation) -> dict[str, Any]:
 def member_name(action: Action) -> str:
     """An action as a member of a JSON object."""
     return to_camel(action.value)
+
+
+def _detected(item: Operation) -> dict[str, Any]:
+    """What only a detected operation has."""
+    if item.kind is not Kind.DETECTED:
+        return {}
+    return {
+        "causeKind": item.cause_kind.value if item.cause_kind else None,
+        "auditRecord": item.audit_record or None,
+        "changes": plain(item.changes),
+    }
+
+
+def run(item: Run, now: datetime, per_minute: float) -> dict[str, Any]:
+    """A full sync with its progress."""
+    state = progress(item, now, at_most_per_minute=per_minute)
+    counts = item.counts
+    return {
+        "id": item.id,
+        "status": item.ending.value if item.ending else "stopped" if item.stopped else "running",
+        "phase": item.phase.value,
+        "trigger": item.trigger,
+        "requestedBy": item.requested_by,
+        "startedAt": moment(item.started_at),
+        "endedAt": moment(item.ended_at),
+        "notBefore": moment(item.not_before),
+        "problem": item.problem or None,
+        "customersDone": state.done,
+        "customersTotal": state.total,
+        "customersPerMinute": round(state.per_minute, 1) if state.per_minute is not None else None,
+        "endsAt": moment(state.ends_at),
+        "unchangedCustomers": counts.unchanged,
+        "subscriptionsCompared": counts.subscriptions,
+        "rowsWritten": counts.written,
+        "changesDetected": counts.detected,
+        "failures": {
+            "closedCustomers": counts.closed,
+            "unreadCustomers": counts.unread,
+            "unreadableItems": counts.unreadable,
+        },
+        "missing": {"customers": counts.missing_customers, "subscriptions": counts.missing_subscriptions},
+        "links": {"self": f"/api/sync/runs/{item.id}"},
+    }
+
+
+def looked(item: Looked) -> dict[str, Any]:
+    """What a look at a customer found."""
+    return {
+        "subscriptions": item.subscriptions,
+        "changed": [{"subscriptionId": one.subscription, "changes": plain(one.changes)} for one in item.changed],
+        "operations": [operation(one) for one in item.operations],
+        "unreadableItems": item.unreadable,
+        "notListedAnyMore": list(item.gone),
+    }
+
+
+def calendar_item(item: calendar.Item, now: datetime) -> dict[str, Any]:
+    """A line of the calendar."""
+    snapshot = item.subscription
+    return {
+        "at": moment(item.at),
+        "daysLeft": max((item.at - now).days, 0),
+        "kind": item.kind.value,
+        "customerId": item.customer,
+        "customerName": item.customer_name,
+        "subscriptionId": snapshot.id,
+        "offerName": snapshot.offer_name,
+        "friendlyName": snapshot.friendly_name,
+        "quantity": snapshot.quantity,
+        "state": snapshot.state.value,
+        "autoRenewEnabled": snapshot.auto_renew,
+        "termDuration": snapshot.term_duration,
+        "badge": item.badge,
+    }
 
 
 def action_name(action: Action) -> str:

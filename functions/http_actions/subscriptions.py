@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import azure.functions as func
 
 from functions.http_actions import representations as show
@@ -26,12 +28,13 @@ async def list_customers(call: Call) -> Answer:
 
     async def read(customer: str | None, size: int, mark: str | None) -> tuple[list[CustomerView], str | None]:
         if customer is None:
-            return await call.app.views.customers(size, mark)
-        view = await call.app.views.customer(customer)
-        return [view] if view else [], None
+            rows, following = await call.app.views.customers(size, mark)
+            return [row.value for row in rows], following
+        row = await call.app.views.customer(customer)
+        return [row.value] if row else [], None
 
-    views, following = await within_reach(call, read)
-    return call.listing([show.customer(view) for view in views], following)
+    (views, following), state = await asyncio.gather(within_reach(call, read), call.app.sync.runs.state())
+    return call.listing([show.customer(view, state.value.complete_since) for view in views], following)
 
 
 @blueprint.function_name("list_subscriptions_of_customer")
@@ -81,4 +84,5 @@ async def _list(call: Call, customer: str | None) -> Answer:
 
     views, following = await (read(customer, *call.page()) if customer else within_reach(call, read))
     now = call.app.partner_center.microsoft_now()
-    return call.listing([show.subscription(view.snapshot, view.badge, now) for view in views], following)
+    shown = [show.subscription(view.snapshot, view.badge, now, view.missing_since) for view in views]
+    return call.listing(shown, following)

@@ -2,6 +2,7 @@
 
 Puts seed, account, API and control together and serves them on loopback. python -m local.partner_center --port P
 --entra https://localhost:E --ca-file DIR/ca.pem [--seed-customers N --subscriptions-per-customer M]
+[--certificate-port C]; DIR receives webhook-roots.pem
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from local.partner_center.supporting import SupportingEndpoints
 from local.partner_center.switches import SWITCHES
 from local.partner_center.transition_endpoints import TransitionEndpoints
 from local.partner_center.transitions import Transitions
+from local.partner_center.webhooks import Webhooks
 from local.simulation.app import simulator_app
 from local.simulation.clock import SimulatedClock
 from local.simulation.faults import Faults
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 
-def partner_center_app(entra_url: str, ca_file: Path, *, seed_customers: int, per_customer: int) -> Starlette:
+def partner_center_app(
+    entra_url: str, ca_file: Path, *, seed_customers: int, per_customer: int, certificate_port: int
+) -> Starlette:
     """The application with its seed; tokens are checked with the keys of the Entra directory at `entra_url`."""
     clock = SimulatedClock()
     switches = Switches(SWITCHES)
@@ -49,8 +53,10 @@ def partner_center_app(entra_url: str, ca_file: Path, *, seed_customers: int, pe
     )
     transitions, migrations = Transitions(account), Migrations(account)
     schedules = MigrationSchedules(account, migrations)
+    webhooks = Webhooks(account, ca_file.parent, certificate_port=certificate_port)
     further = (
-        SupportingEndpoints(account).endpoints()
+        webhooks.endpoints()
+        | SupportingEndpoints(account).endpoints()
         | TransitionEndpoints(account, transitions).endpoints()
         | MigrationEndpoints(account, migrations, schedules).endpoints()
     )
@@ -64,7 +70,7 @@ def partner_center_app(entra_url: str, ca_file: Path, *, seed_customers: int, pe
         log=RequestsLog(),
         switches=switches,
         state=control.state,
-        state_routes=[*control.routes(), *actions.routes()],
+        state_routes=[*control.routes(), *actions.routes(), *webhooks.routes()],
         fault_body=gateway_fault_body,
     )
 
@@ -77,12 +83,14 @@ def main() -> None:
     parser.add_argument("--ca-file", type=Path, required=True, help="CA file that the Entra simulator wrote")
     parser.add_argument("--seed-customers", type=int, default=0, help="generated customers besides the fixed ones")
     parser.add_argument("--subscriptions-per-customer", type=int, default=1, help="of each generated customer")
+    parser.add_argument("--certificate-port", type=int, default=0, help="of the webhooks' certificates; 0: a free one")
     arguments = parser.parse_args()
     app = partner_center_app(
         arguments.entra,
         arguments.ca_file,
         seed_customers=arguments.seed_customers,
         per_customer=arguments.subscriptions_per_customer,
+        certificate_port=arguments.certificate_port,
     )
     serve(app, name="partner-center", port=arguments.port)
 

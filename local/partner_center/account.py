@@ -16,7 +16,7 @@ from local.partner_center.audit import Actor, AuditRecord, summary
 from local.partner_center.errors import ApiError
 from local.partner_center.lifecycle import live_until
 from local.partner_center.patch import Change, apply
-from local.partner_center.seed import GENERATED_ID, generated_number, generated_subscription
+from local.partner_center.seed import GENERATED_ID, Regenerated, generated_number, generated_subscription
 from local.partner_center.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Account:
         self.per_generated_customer = per_generated_customer
         self.audit: list[AuditRecord] = []
         self.agenda = Agenda()
+        self.regenerated = Regenerated()
+        self.on_record: Callable[[AuditRecord], None] | None = None
         self._kept: dict[str, dict[str, Subscription]] = {}
         for subscription in seeded:
             self.keep(subscription)
@@ -70,7 +72,7 @@ class Account:
         found: list[Subscription] = []
         if customer.number is not None:
             for number in range(1, self.per_generated_customer + 1):
-                made = generated_subscription(self.started, customer, number)
+                made = generated_subscription(self.started, customer, number, self.regenerated)
                 found.append(kept.get(made.key, made))
         known = {subscription.key for subscription in found}
         found += [subscription for key, subscription in kept.items() if key not in known]
@@ -90,7 +92,7 @@ class Account:
             number = generated_number(customer, key)
             if number is None or not 1 <= number <= self.per_generated_customer:
                 raise ApiError(404, 20003, f"Subscription {subscription_id} was not found.")
-            found = generated_subscription(self.started, customer, number)
+            found = generated_subscription(self.started, customer, number, self.regenerated)
         self.catch_up(found, self.now())
         return found
 
@@ -154,6 +156,8 @@ class Account:
                 after=summary(subscription),
             )
         )
+        if self.on_record is not None:
+            self.on_record(self.audit[-1])
 
     def written_generated(self) -> list[Subscription]:
         """The subscriptions of generated customers that differ from what their number says."""

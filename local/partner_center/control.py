@@ -9,6 +9,8 @@ They look at subscriptions, change them as somebody at Microsoft would, and buy.
 - `POST state/subscriptions` `{"customerId", "template", "quantity", "boughtDaysAgo", "id", "set"}` -> 201, a purchase
 - `POST state/async` `{"seconds", "times", "outcome"}` -> the next changes are answered 202 and take effect (or get
   lost) later
+- `POST state/generated` `{"every", "seats"}` -> each subscription of every n-th generated customer has so many seats
+  more than its number says
 - `DELETE state/customers/{id}` -> the relationship with the customer ends
 """
 
@@ -26,7 +28,7 @@ from local.partner_center.fields import read_fields
 from local.partner_center.moments import with_micros
 from local.partner_center.offers import ENTERPRISE_3
 from local.partner_center.patch import Situation, check
-from local.partner_center.seed import instructions
+from local.partner_center.seed import Regenerated, instructions
 from local.partner_center.subscription import SeatBatch
 from local.simulation.control import control_route, json_object
 from local.simulation.errors import ControlError
@@ -99,6 +101,7 @@ class StateControl:
             control_route(one, "PATCH", self.change),
             control_route("/state/subscriptions", "POST", self.buy, 201),
             control_route("/state/async", "POST", self.answer_slowly),
+            control_route("/state/generated", "POST", self.regenerate),
             control_route("/state/customers/{customer}", "DELETE", self.end_relationship),
         ]
 
@@ -171,6 +174,15 @@ class StateControl:
             raise ControlError("outcome must be applied or lost")
         self._api.slow = SlowAnswers(float(seconds), times, outcome)
         return self._slow()
+
+    async def regenerate(self, request: Request) -> dict[str, Any]:
+        """Generated subscriptions that nobody wrote have other seats from now on; no audit record tells of it."""
+        wanted = {"every": 1, "seats": 0} | await json_object(request)
+        every, seats = wanted["every"], wanted["seats"]
+        if not isinstance(every, int) or not isinstance(seats, int) or every < 1 or seats < 0:
+            raise ControlError("every must be an integer of 1 or more, seats one of 0 or more")
+        self._account.regenerated = Regenerated(every, seats)
+        return {"every": every, "seats": seats}
 
     async def end_relationship(self, request: Request) -> None:
         """The customer is no longer this partner's."""

@@ -7,6 +7,7 @@ simulator. The ids are listed in docs/local.md.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,19 @@ def seeded_subscriptions(start: datetime) -> list[Subscription]:
     return [*_northwind(start), *_fabrikam(start)]
 
 
-def generated_subscription(start: datetime, customer: Customer, number: int) -> Subscription:
+@dataclass(frozen=True)
+class Regenerated:
+    """How the generated subscriptions differ from their number: every n-th customer's have so many seats more."""
+
+    every: int = 1
+    seats: int = 0
+
+    def seats_of(self, place: int) -> int:
+        """The further seats of each subscription of customer `place`."""
+        return self.seats if place % self.every == 0 else 0
+
+
+def generated_subscription(start: datetime, customer: Customer, number: int, more: Regenerated) -> Subscription:
     """Subscription `number` (from 1) of a generated customer: even sums were bought 3 days ago, odd ones 100."""
     place = customer.number or 0
     bought = start - timedelta(days=3 if (place + number) % 2 == 0 else 100)
@@ -43,7 +56,7 @@ def generated_subscription(start: datetime, customer: Customer, number: int) -> 
         f"5{place:07x}-0000-4000-8000-{number:012x}",
         customer.id,
         catalogue.BUSINESS_STANDARD,
-        [(5 + (place + number) % 20, bought)],
+        [(5 + (place + number) % 20 + more.seats_of(place), bought)],
         order_id=f"{place:06x}{number:06x}",
     )
 

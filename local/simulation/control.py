@@ -3,7 +3,7 @@
 - `GET health` -> `{"status": "ok"}`
 - `GET clock` -> `{"now"}`; `POST clock` `{"advanceSeconds": n}` or `{"set": iso}` -> `{"now"}`
 - `GET faults`; `POST faults` (one rule or a list) -> 201; `DELETE faults`, `DELETE faults/{id}` (see `faults`)
-- `GET requests?method=&path=` -> `{"count", "requests"}`; `DELETE requests` (see `requests_log`)
+- `GET requests?method=&path=&limit=` -> `{"total", "count", "requests"}`; `DELETE requests` (see `requests_log`)
 - `GET switches`; `POST switches` `{"name": value}` -> the list (see `switches`)
 - `GET state` and whatever a simulator adds below `state/`
 
@@ -108,7 +108,11 @@ class _Controls:
 
     async def list_requests(self, request: Request) -> Any:
         found = self._log.find(request.query_params.get("method"), request.query_params.get("path"))
-        return {"count": len(found), "requests": [entry.as_json() for entry in found]}
+        limit = request.query_params.get("limit", str(len(found)))
+        if not limit.isdecimal():
+            raise ControlError("limit must be a number")
+        shown = found[len(found) - min(int(limit), len(found)) :]
+        return {"total": self._log.total, "count": len(found), "requests": [entry.as_json() for entry in shown]}
 
     async def clear_requests(self, _: Request) -> None:
         self._log.clear()

@@ -62,6 +62,11 @@ class RequestsLog:
         self._entries: deque[LoggedRequest] = deque(maxlen=capacity)
         self._number = 0
 
+    @property
+    def total(self) -> int:
+        """How many requests were ever recorded, those forgotten or cleared included."""
+        return self._number
+
     def record(
         self, at: datetime, method: str, path: str, query: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> LoggedRequest:

@@ -54,6 +54,10 @@ class Misconfigured(CspError):
         self.reason = reason
 
 
+class Denied(Misconfigured):
+    """Call a person about this one resource: a vendor does not let us see it, while others may be open to us."""
+
+
 class VendorError(Misconfigured):
     """Call a person: a vendor answered a read in a way that this application has no reaction to; `text` is its own."""
 
@@ -61,6 +65,10 @@ class VendorError(Misconfigured):
         super().__init__(f"unexpected answer, status {status}: {text}")
         self.status = status
         self.text = text
+
+
+class NotSigned(CspError):
+    """Refuse: a message says that it comes from a vendor, and its signature does not prove it."""
 
 
 class NotFound(CspError):

@@ -59,6 +59,7 @@ class Line:
     desired: Timeline
     folded: int  # operations up to this sequence number are part of `desired`
     unsettled: tuple[int, ...] = ()  # folded operations whose leg on this line is not at rest, or dead
+    reviews: tuple[int, ...] = ()  # passed over by `folded`: they wait for a person's release
     intent: Intent | None = None
     suspects: tuple[Adjustment, ...] = ()
     refused_dates: tuple[date, ...] = ()

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from shared.domain.detected import Cause, FieldChange
 from shared.domain.jobs import MigrationJob, UpgradeJob
 from shared.domain.known import Intention, Known, Memory
 from shared.domain.planning import DriftPolicy
@@ -61,6 +62,7 @@ class LegStatus(StrEnum):
     """How far one Autotask line has come for this operation."""
 
     HELD = "held"  #: waits for the Partner Center leg
+    REVIEW = "review"  #: detected; waits for a person who releases or dismisses it
     OPEN = "open"  #: to be pushed now
     WAITING = "waiting"  #: to be pushed at `retry_at`
     SYNCED = "synced"  #: verified in Autotask
@@ -71,6 +73,7 @@ class LegStatus(StrEnum):
 
 LEG_TRANSITIONS: dict[LegStatus, frozenset[LegStatus]] = {
     LegStatus.HELD: frozenset({LegStatus.OPEN, LegStatus.NOT_NEEDED}),
+    LegStatus.REVIEW: frozenset({LegStatus.OPEN, LegStatus.DISMISSED}),
     LegStatus.OPEN: frozenset(
         {LegStatus.OPEN, LegStatus.WAITING, LegStatus.SYNCED, LegStatus.DEAD, LegStatus.DISMISSED}
     ),
@@ -249,6 +252,9 @@ class Operation:
     followed_by: int | None = None
     linked: str = ""  # the operation of another subscription that this one is a consequence of
     traceparent: str = ""  # W3C: the trace that everything done for it belongs to
+    cause_kind: Cause | None = None  # of a detected change
+    audit_record: str = ""  # Microsoft's record of it, which also names the account
+    changes: tuple[FieldChange, ...] = ()  # of a detected change, beside status and seats
     schema: int = field(default=1)
 
     @property
@@ -270,6 +276,16 @@ class Operation:
     def dead(self) -> bool:
         """Whether a line of this operation needs a person."""
         return any(leg.status is LegStatus.DEAD for leg in self.legs)
+
+    @property
+    def in_review(self) -> bool:
+        """Whether a line of this operation waits for a person's release."""
+        return any(leg.status is LegStatus.REVIEW for leg in self.legs)
+
+    @property
+    def product_change(self) -> FieldChange | None:
+        """The product before and after, where somebody changed it outside this application."""
+        return next((change for change in self.changes if change.field == "product"), None)
 
     @property
     def may_be_listed_dead(self) -> bool:
@@ -306,8 +322,9 @@ class Operation:
         if not self.settled_at_microsoft:
             return {"working": "working"}.get(self.partner_center.status.value, "settling")
         if not self.legs:
-            return "done"
-        for word in (LegStatus.DEAD, LegStatus.WAITING, LegStatus.OPEN, LegStatus.DISMISSED):
+            nothing_to_bill = self.kind is Kind.DETECTED and self.before == self.after
+            return "not_applicable" if nothing_to_bill else "done"
+        for word in (LegStatus.DEAD, LegStatus.WAITING, LegStatus.OPEN, LegStatus.REVIEW, LegStatus.DISMISSED):
             if any(leg.status is word for leg in self.legs):
                 return {"open": "pushing"}.get(word.value, word.value)
         return "synced"
@@ -349,7 +366,7 @@ class Event:
 
 def status_diagram() -> str:
     """The leg states and their transitions as a Mermaid diagram, for the documentation."""
-    lines = ["stateDiagram-v2", "    [*] --> held"]
+    lines = ["stateDiagram-v2", "    [*] --> held", "    [*] --> review"]
     for source, targets in LEG_TRANSITIONS.items():
         lines += [f"    {source} --> {target}" for target in sorted(targets) if target is not source]
         if not targets:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.errors import CspError, Misconfigured, NotFound, RetryLater, VendorError
+from shared.domain.errors import CspError, Denied, Misconfigured, NotFound, RetryLater, VendorError
 from shared.domain.outcomes import Applied, Busy, ChangeOutcome, ChangeRefused, Unknown, Working
 from shared.domain.vendor_codes import Category, Explanation, explain
 
@@ -149,7 +149,8 @@ def read_failure(
         return missing
     if status in (401, 403):
         reason = f"Partner Center refuses access, status {status}, code {fault.code or 'none'}: {fault.text}"
-        return Misconfigured(reason.rstrip(": "))
+        reason = reason.rstrip(": ")
+        return Denied(reason) if status == 403 else Misconfigured(reason)
     return VendorError(status, f"{fault.code} {fault.text}".strip())
 
 

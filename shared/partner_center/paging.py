@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from shared.domain.errors import Misconfigured, Refused, RetryLater, VendorError
+from shared.domain.listings import Mark
 from shared.partner_center.answers import parse_fault, ruled_out
 from shared.partner_center.session import Session, readable
+from shared.transport import Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from shared.transport import Reply
 
 _TOKEN_HEADER = "MS-ContinuationToken"  # noqa: S105 - the name of a header
 
@@ -31,6 +31,7 @@ class Page:
     next_query: dict[str, str] | None
     token: str
     observed_at: datetime
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ async def pages(session: Session, collection: Collection) -> AsyncIterator[Page]
         Refused: only where the collection is refusable.
         VendorError: the pages do not come to an end, or lead elsewhere.
     """
-    page = await _page(session, collection, {}, "")
+    page = await one_page(session, collection, None)
     seen: set[tuple[str, str]] = set()
     while page is not None:
         yield page
@@ -66,7 +67,7 @@ async def pages(session: Session, collection: Collection) -> AsyncIterator[Page]
         if position in seen:
             raise VendorError(200, "paging does not come to an end: a continuation was given twice")
         seen.add(position)
-        page = await _page(session, collection, page.next_query, page.token)
+        page = await one_page(session, collection, Mark(page.next_query, page.token))
 
 
 async def everything(session: Session, collection: Collection) -> list[dict[str, Any]]:
@@ -77,8 +78,12 @@ async def everything(session: Session, collection: Collection) -> list[dict[str,
     return found
 
 
-async def _page(session: Session, collection: Collection, more: dict[str, str], token: str) -> Page | None:
-    """One page; None past the end, which Partner Center may answer with 400 / 2000 (reference 4.6)."""
+async def one_page(session: Session, collection: Collection, mark: Mark | None) -> Page | None:
+    """The first page, or the one that a mark stands for.
+
+    None past the end, which Partner Center may answer with 400 / 2000 (reference 4.6). Raises as `pages` does.
+    """
+    more, token = (mark.query, mark.token) if mark else ({}, "")
     reply = await session.get(collection.path, collection.query | more, {_TOKEN_HEADER: token} if token else {})
     if token and reply.status == 400 and parse_fault(reply.body).code == "2000":
         return None
@@ -87,7 +92,7 @@ async def _page(session: Session, collection: Collection, more: dict[str, str], 
         failure = _refusal(reply) or failure
     if failure:
         raise failure
-    return _parse(reply, collection, session.observed_at(reply))
+    return parse_page(reply, collection, session.observed_at(reply))
 
 
 def _refusal(reply: Reply) -> Refused | None:
@@ -98,11 +103,12 @@ def _refusal(reply: Reply) -> Refused | None:
     return Refused("refused_by_partner_center", why.sentence, status=409, **named)
 
 
-def _parse(reply: Reply, collection: Collection, observed_at: datetime) -> Page:
+def parse_page(reply: Reply, collection: Collection, observed_at: datetime) -> Page:
+    """The page in a successful answer. Raises RetryLater where there is none; VendorError for a link elsewhere."""
     parsed = readable(reply)
     if isinstance(parsed, list) and collection.bare:
         token = reply.headers.get(_TOKEN_HEADER.lower(), "").strip()
-        return Page(_objects(parsed), {} if token else None, token, observed_at)
+        return Page(_objects(parsed), {} if token else None, token, observed_at, reply)
     if not isinstance(parsed, dict):
         raise RetryLater("an answer is not a JSON object")
     envelope = {key.lower(): value for key, value in parsed.items()}
@@ -113,8 +119,8 @@ def _parse(reply: Reply, collection: Collection, observed_at: datetime) -> Page:
     token = _link_token(link) if isinstance(link, dict) else ""
     token = token or str(envelope.get("continuationtoken") or "")
     if isinstance(uri, str) and uri:
-        return Page(items, _link_query(uri, collection.path), token, observed_at)
-    return Page(items, {"seekOperation": "Next"} if token else None, token, observed_at)
+        return Page(items, _link_query(uri, collection.path), token, observed_at, reply)
+    return Page(items, {"seekOperation": "Next"} if token else None, token, observed_at, reply)
 
 
 def _objects(items: object) -> list[dict[str, Any]]:

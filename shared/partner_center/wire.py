@@ -15,6 +15,7 @@ from shared.domain.known import canonical
 from shared.domain.subscription import CustomerItem, Family, SeatBatch, State, Subscription
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_IDENTITY = re.compile(r"[0-9a-zA-Z._-]{1,64}")  # a GUID, or anything else that a path and a key can hold
 _AZURE_PLAN_OFFER = "DZH318Z0BPS6:0001"
 _RESERVATIONS = {"azurereservations", "azurereservation", "reservation", "savingsplan", "azuresavingsplan"}
 _LEGACY = {Family.LEGACY_LICENSE, Family.LEGACY_AZURE}
@@ -68,8 +69,8 @@ def parse_customer(raw: dict[str, Any]) -> CustomerItem:
     profile = raw.get("companyProfile")
     company: dict[str, Any] = profile if isinstance(profile, dict) else {}
     identity = _text(raw, "id") or _text(company, "tenantId")
-    if not identity:
-        raise Malformed("a customer without an id")
+    if not _IDENTITY.fullmatch(identity):
+        raise Malformed("a customer without a usable id")
     return CustomerItem(
         id=identity.lower(),
         name=_text(company, "companyName"),
@@ -160,8 +161,8 @@ def _state(status: str, raw: dict[str, Any]) -> State:
 
 def _id(raw: dict[str, Any]) -> str:
     identity = _text(raw, "id").lower()
-    if not identity:
-        raise Malformed("a subscription without an id")
+    if not _IDENTITY.fullmatch(identity):
+        raise Malformed("a subscription without a usable id")
     return identity
 
 

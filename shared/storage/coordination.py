@@ -1,5 +1,4 @@
-"""Coordination between instances: leases, stops (until when a vendor is left alone), facts that were found out, and
-what was completed.
+"""Coordination between instances: leases, stops (until when a vendor is left alone), facts that were found out.
 
 owner A: acquire ──── renew ──── renew ───────────X dies
                                  │<── lease ──>│
@@ -28,7 +27,7 @@ class Lease:
 
 
 class Coordination:
-    """The repository of leases, stops, facts and completions."""
+    """The repository of leases, stops and facts."""
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
@@ -55,15 +54,6 @@ class Coordination:
         except WriteConflict:
             return None
         return Lease(name, owner, expires, etags[0])
-
-    async def completed(self, what: str) -> datetime | None:
-        """When something that is done over and over was last done completely."""
-        row = await self._store.get(_TABLE, "completed", what)
-        return datetime.fromisoformat(text_of(row.values, "at")) if row else None
-
-    async def complete(self, what: str, at: datetime) -> None:
-        """Remember that something was done completely."""
-        await self._store.write(_TABLE, [Upsert(Row("completed", what, {"at": at.isoformat()}))])
 
     async def stopped_until(self, vendor: str) -> tuple[datetime, str] | None:
         """Until when calls to a vendor are stopped, and why."""

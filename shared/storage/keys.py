@@ -20,6 +20,14 @@ DEAD_LETTERS = "dead_letters"
 GRANTS = "grants"
 BULKS = "bulks"
 BULK_ALARMS = "bulk"
+REVIEWS = "reviews"  # operations that wait for a person's release
+TOUCHED = "touched"  # customers that a full sync must look at, whatever their prints say
+MOMENTS = "moments"  # customers by their next moments: due, calendar, legacy
+NEW = "new"  # subscriptions that appeared at a known customer and are not mapped
+UNREADABLE = "unreadable"  # items of Partner Center that could not be understood, raw
+SYNC = "sync"  # the full sync: its state, its pages, its past runs; the cursor of the audit records
+WEBHOOKS = "webhooks"  # hints that were not followed yet, and events that were seen
+HANDLED = "handled"  # audit records that were handled, by day
 
 
 def head(subscription: str) -> str:
@@ -171,3 +179,88 @@ def _offer(*parts: str) -> str:
 
 def _plain(part: str) -> str:
     return _safe(part.lower())
+
+
+def sync_state() -> str:
+    """The full sync as it stands."""
+    return "full"
+
+
+def audit_cursor() -> str:
+    """Until when audit records were handled."""
+    return "audit"
+
+
+def sync_run(run: str) -> str:
+    """A run that has ended."""
+    return f"run:{run}"
+
+
+def sync_runs() -> tuple[str, str]:
+    """The span of all runs that have ended, the oldest first."""
+    return "run:", "run;"
+
+
+def sync_page_list(run: str, number: int) -> str:
+    """The customers of a page of a run."""
+    return f"page:{run}:{number:06d}:list"
+
+
+def sync_page_done(run: str, number: int) -> str:
+    """How far a page of a run is."""
+    return f"page:{run}:{number:06d}:done"
+
+
+def sync_page(run: str, number: int) -> tuple[str, str]:
+    """The span of both rows of a page."""
+    return f"page:{run}:{number:06d}:", f"page:{run}:{number:06d};"
+
+
+def handled_day(day: str, number: int) -> str:
+    """Some audit records of a day that were handled."""
+    return f"{day}:{number:06d}"
+
+
+def handled_days(first: str, last: str) -> tuple[str, str]:
+    """The span of handled audit records of some days, both included."""
+    return f"{first}:", f"{last};"
+
+
+def customer_moment(kind: str, when: datetime, customer: str) -> str:
+    """A customer in the index of next moments of a kind."""
+    return f"{kind}:{moment(when)}:{customer}"
+
+
+def customer_moments(kind: str, until: datetime | None) -> tuple[str, str]:
+    """The span of next moments of a kind, until a moment or all."""
+    return f"{kind}:", f"{kind}:{moment(until)};" if until else f"{kind};"
+
+
+def owned(customer: str, subscription: str) -> str:
+    """A subscription in an index of a partition of its own."""
+    return f"{customer}:{subscription}"
+
+
+def owned_by(customer: str) -> tuple[str, str]:
+    """The span of a customer's entries in such an index."""
+    return f"{customer}:", f"{customer};"
+
+
+def hint(customer: str, subscription: str) -> str:
+    """A hint that a subscription, or something of a customer, changed."""
+    return f"hint:{customer}:{subscription}"
+
+
+def hints() -> tuple[str, str]:
+    """The span of all hints."""
+    return "hint:", "hint;"
+
+
+def webhook_event(day: str, event: str) -> str:
+    """A webhook event about a change on a day (ISO date)."""
+    return f"seen:{day}:{hashlib.sha256(event.encode()).hexdigest()}"
+
+
+def webhook_events_before(day: str) -> tuple[str, str]:
+    """The span of webhook events about changes before a day (ISO date)."""
+    return "seen:", f"seen:{day}"

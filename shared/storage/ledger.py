@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared import telemetry
+from shared.domain.detected import Facts
 from shared.domain.known import Known, Memory
 from shared.domain.line import Line
 from shared.domain.operation import Address, Event, Operation
 from shared.storage import keys
 from shared.storage.rows import Stored, from_row, to_row
 from shared.storage.store import MAX_ROWS, Insert, Replace, Row, TableStore, Write
+from shared.storage.touched import Touched
 
 log = logging.getLogger(__name__)
 _TABLE = "ledger"
@@ -43,6 +45,8 @@ class Head:
     successor: str | None = None  # the subscription that a migration put in its place
     predecessor: str | None = None
     unplaced: tuple[int, ...] = ()  # operations that look for a line, or are dead for want of one
+    facts: Facts | None = None  # what a sync compares beside `known`; None until one has seen the subscription
+    facts_at: int = 0  # `next_sequence` when the facts were noted: operations from there on explain differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Ledger:
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
+        self._touched = Touched(store)
 
     async def head(self, customer: str, subscription: str) -> Stored[Head]:
         """The head of a subscription; one that was never written has no etag."""
@@ -116,6 +121,8 @@ class Ledger:
 
         A new operation gets the trace that it is made in.
         """
+        if any(stored.etag is None for stored, _ in changes.operations):
+            await self._touched.touch(customer)
         writes: list[Write] = []
         operations = [_traced(numbered(stored, len(events))) for stored, events in changes.operations]
         for stored, (before, events) in zip(operations, changes.operations, strict=True):

@@ -129,6 +129,12 @@ class Mappings:
         row = await self._store.get(_TABLE, "subscriptions", key)
         return from_row(SubscriptionMapping, row) if row else None
 
+    async def mapped_of(self, customer: str) -> dict[str, SubscriptionMapping]:
+        """The mappings of a customer's subscriptions by subscription."""
+        rows = await self._store.span(_TABLE, "subscriptions", *keys.mapping_subscriptions(customer, after=None))
+        found = [from_row(SubscriptionMapping, row).value for row in rows]
+        return {mapping.subscription: mapping for mapping in found}
+
     async def owner(self, line: int) -> tuple[str, str] | None:
         """Customer and subscription that a line belongs to."""
         row = await self._store.get(_TABLE, "subscriptions", keys.mapping_line(line))

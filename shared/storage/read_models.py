@@ -5,15 +5,16 @@ Nothing is decided from a read model (invariant 7).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.operation import Address
 from shared.domain.subscription import Subscription
 from shared.storage import keys
+from shared.storage.indexes import NO_MOMENTS, Moments
 from shared.storage.rows import Stored, from_row, to_row
-from shared.storage.store import Delete, Insert, Replace, Row, Scalar, TableStore, Upsert
+from shared.storage.store import MAX_ROWS, Delete, Insert, Replace, Row, Scalar, TableStore, Upsert, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,13 @@ class CustomerView:
     customer: str
     name: str
     domain: str
-    synced_at: datetime | None = None
+    synced_at: datetime | None = None  # when something of it was written last; a complete full sync is younger
+    missing_since: datetime | None = None  # Partner Center does not list it any more
+    problem: str = ""  # why Partner Center does not let us see its subscriptions: a code, then a sentence
+    problem_text: str = ""
+    problem_since: datetime | None = None
+    moments: Moments = NO_MOMENTS  # where the indexes have it
+    unreadable: int = 0  # items that could not be understood
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class SubscriptionView:
     badge: str
     read_at: datetime
     content: str
+    missing_since: datetime | None = None  # Partner Center does not list it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +59,20 @@ class ReadModels:
     def __init__(self, store: TableStore) -> None:
         self._store = store
 
-    async def put_customer(self, view: CustomerView) -> None:
-        """Write a customer."""
-        row = to_row(keys.customer_shard(view.customer), view.customer, view)
-        await self._store.write("customers", [Upsert(row)])
+    async def put_customer(self, view: Stored[CustomerView]) -> None:
+        """Write a customer under the etag it was read with. Raises WriteConflict."""
+        row = to_row(keys.customer_shard(view.value.customer), view.value.customer, view.value, etag=view.etag)
+        await self._store.write("customers", [Insert(row) if view.etag is None else Replace(row)])
 
-    async def customer(self, customer: str) -> CustomerView | None:
+    async def customer(self, customer: str) -> Stored[CustomerView] | None:
         """One customer."""
         row = await self._store.get("customers", keys.customer_shard(customer), customer)
-        return from_row(CustomerView, row).value if row else None
+        return from_row(CustomerView, row) if row else None
 
-    async def customers(self, size: int, continuation: str | None) -> tuple[list[CustomerView], str | None]:
+    async def customers(self, size: int, continuation: str | None) -> tuple[list[Stored[CustomerView]], str | None]:
         """A page of customers."""
         page = await self._store.page("customers", partition=None, equals={}, size=size, continuation=continuation)
-        return [from_row(CustomerView, row).value for row in page.rows], page.continuation
+        return [from_row(CustomerView, row) for row in page.rows], page.continuation
 
     async def subscription(self, customer: str, subscription: str) -> Stored[SubscriptionView] | None:
         """One subscription."""
@@ -78,8 +86,14 @@ class ReadModels:
 
     async def put_subscription(self, view: Stored[SubscriptionView]) -> None:
         """Write a subscription under the etag it was read with. Raises WriteConflict."""
-        row = _subscription_row(view)
-        await self._store.write("subscriptions", [Insert(row) if view.etag is None else Replace(row)])
+        await self.put_subscriptions([view])
+
+    async def put_subscriptions(self, views: Sequence[Stored[SubscriptionView]]) -> None:
+        """Write subscriptions of one customer under their etags, up to 100 in a transaction. Raises WriteConflict."""
+        for start in range(0, len(views), MAX_ROWS):
+            rows = [_subscription_row(view) for view in views[start : start + MAX_ROWS]]
+            writes: list[Write] = [Insert(row) if row.etag is None else Replace(row) for row in rows]
+            await self._store.write("subscriptions", writes)
 
     async def subscriptions(
         self, *, customer: str | None, equals: Mapping[str, Scalar], size: int, continuation: str | None

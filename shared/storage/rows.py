@@ -1,7 +1,8 @@
 """Maps domain values to table rows and back.
 
-A row carries the whole value as one JSON document (`document`), its schema version, and the few properties that
-queries filter on. Documents are read tolerantly: a field that is missing takes its default.
+A row carries the whole value as one JSON document (`document`, and `document1`, … where it is longer than a property
+may be), its schema version, and the few properties that queries filter on. Documents are read tolerantly: a field that
+is missing takes its default.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from shared.storage.store import Row, Scalar
+from shared.storage.store import MAX_STRING, Row, Scalar
 
 SCHEMA = 1
 
@@ -38,7 +39,10 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def to_row(partition: str, key: str, value: Any, *, etag: str | None = None, **extra: Scalar | None) -> Row:
     """The row of a value; `extra` are properties for queries (None leaves one out)."""
-    values: dict[str, Scalar] = {"schema": SCHEMA, "document": document(value)}
+    text = document(value)
+    values: dict[str, Scalar] = {"schema": SCHEMA, "document": text[:MAX_STRING]}
+    for number, start in enumerate(range(MAX_STRING, len(text), MAX_STRING), start=1):
+        values[f"document{number}"] = text[start : start + MAX_STRING]
     values.update({name: item for name, item in extra.items() if item is not None})
     return Row(partition, key, values, etag)
 
@@ -56,7 +60,16 @@ def parse(kind: type[T], text: str) -> T:
 
 def from_row(kind: type[T], row: Row) -> Stored[T]:
     """The value of a row."""
-    return Stored(parse(kind, text_of(row.values, "document")), row.etag)
+    return Stored(parse(kind, _whole(row.values)), row.etag)
+
+
+def _whole(values: Mapping[str, Scalar]) -> str:
+    text = text_of(values, "document")
+    number = 1
+    while (piece := text_of(values, f"document{number}")) != "":
+        text += piece
+        number += 1
+    return text
 
 
 def text_of(values: Mapping[str, Scalar], name: str) -> str:

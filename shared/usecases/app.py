@@ -14,13 +14,20 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.calendar import business_date
 from shared.messaging.envelope import BrokerMessage
-from shared.ports import AutotaskPort, MigrationsPort, PartnerCenterPort, TransitionsPort
+from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
+from shared.storage.audit_cursor import AuditCursors
 from shared.storage.bulks import Bulks
 from shared.storage.coordination import Coordination
+from shared.storage.hints import Hints
+from shared.storage.indexes import Indexes
 from shared.storage.ledger import Ledger
 from shared.storage.mappings import Mappings
+from shared.storage.rates import Rates
 from shared.storage.read_models import ReadModels
+from shared.storage.store import TableStore
+from shared.storage.sync_runs import SyncRuns
+from shared.storage.touched import Touched
 
 
 class QueuePort(Protocol):
@@ -71,6 +78,40 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncPolicy:
+    """How a sync treats Partner Center and what it finds (docs/configuration.md).
+
+    `detected` is push or hold; `budget` is how long one timer run works, `per_minute` all instances' requests together.
+    """
+
+    per_minute: float = 360
+    at_once: int = 5
+    budget: timedelta = timedelta(minutes=4)
+    block: timedelta = timedelta(seconds=5)
+    checkpoint: timedelta = timedelta(seconds=15)
+    overlap: timedelta = timedelta(days=1)
+    retention: timedelta = timedelta(days=90)
+    detected: str = "push"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStores:
+    """The repositories that only a sync uses."""
+
+    runs: SyncRuns
+    rates: Rates
+    touched: Touched
+    indexes: Indexes
+    audit: AuditCursors
+    hints: Hints
+
+    @classmethod
+    def on(cls, store: TableStore) -> SyncStores:
+        """All of them on one store."""
+        return cls(SyncRuns(store), Rates(store), Touched(store), Indexes(store), AuditCursors(store), Hints(store))
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """Everything a use case may need."""
 
@@ -90,6 +131,9 @@ class App:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     sleep: Callable[[float], Awaitable[None]]
+    listings: ListingsPort
+    sync: SyncStores
+    policy: SyncPolicy = SyncPolicy()
 
     def business_date(self, moment: datetime) -> date:
         """The partner's calendar day of a moment."""

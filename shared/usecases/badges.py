@@ -21,13 +21,13 @@ def badge(operations: Iterable[Operation], *, mapped: bool) -> str:
     for operation in operations:
         if operation.dead:
             return "out_of_sync"
-        if not operation.at_rest:
+        if operation.in_review or not operation.at_rest:
             word = "pending"
     return word
 
 
 async def open_operations(app: App, customer: str, subscription: str) -> list[Operation]:
-    """A subscription's operations that are not at rest, or dead, as far as the bill is concerned."""
+    """A subscription's operations that are not at rest, dead, or in review, as far as the bill is concerned."""
     mapping, head = await asyncio.gather(
         app.mappings.subscription(customer, subscription), app.ledger.head(customer, subscription)
     )
@@ -37,7 +37,7 @@ async def open_operations(app: App, customer: str, subscription: str) -> list[Op
         await app.ledger.operation(Address(customer, subscription, number)) for number in sorted(numbers | looking)
     ]
     found = {stored.value.address: stored.value for stored in (*older, *newer) if stored is not None}
-    return [operation for operation in found.values() if operation.dead or not operation.at_rest]
+    return [one for one in found.values() if one.dead or one.in_review or not one.at_rest]
 
 
 async def _of_line(app: App, mapping: SubscriptionMapping) -> tuple[set[int], list[Stored[Operation]]]:
@@ -46,7 +46,8 @@ async def _of_line(app: App, mapping: SubscriptionMapping) -> tuple[set[int], li
     line = await app.ledger.line(customer, mapping.line)
     mine = line is not None and line.value.subscription == subscription
     folded = line.value.folded if line is not None and mine else mapping.since_sequence - 1
-    known = {mapping.since_sequence, *(line.value.unsettled if line is not None and mine else ())}
+    waiting = (*line.value.unsettled, *line.value.reviews) if line is not None and mine else ()
+    known = {mapping.since_sequence, *waiting}
     newer = await app.ledger.operations(customer, subscription, after=folded)
     return {number for number in known if number <= folded}, newer
 

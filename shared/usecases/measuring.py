@@ -17,7 +17,6 @@ from shared.domain.operation import Address, Operation
 from shared.storage import keys
 from shared.usecases.app import App
 from shared.usecases.readiness import readiness
-from shared.usecases.sync import SYNC
 
 _EVER = datetime(9999, 1, 1, tzinfo=UTC)
 _ALARMS = 2_500  # per shard
@@ -56,7 +55,7 @@ async def measure(app: App) -> Measured:
     synced: datetime | None = None
     with contextlib.suppress(RetryLater):
         backlog = await backlog_of(app)
-        synced = await app.coordination.completed(SYNC)
+        synced = (await app.sync.runs.state()).value.complete_since
     threshold = ready.threshold
     return Measured(
         ready={name: state.healthy for name, state in ready.states.items()},

@@ -49,6 +49,7 @@ async def readiness(app: App) -> Readiness:
         "partnerCenter": anext(app.partner_center.customers(), []),
         "autotask": _threshold(app),
         "serviceBus": app.queue.dead_letters(1),
+        "fullSync": _full_sync(app),
     }
     answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
     found = dict(zip(checks, answers, strict=True))
@@ -76,6 +77,12 @@ async def _ask(check: Awaitable[Any]) -> tuple[State, Any]:
         return State(healthy=False, reason=f"no answer within {_SECONDS} seconds"), None
     except CspError as error:
         return State(healthy=False, reason=str(error)), None
+
+
+async def _full_sync(app: App) -> None:
+    run = (await app.sync.runs.state()).value.current
+    if run is not None and run.stopped:
+        raise Misconfigured(f"the full sync has stopped: {run.problem}")
 
 
 async def _threshold(app: App) -> Threshold:

@@ -96,6 +96,8 @@ async def come_to_rest(app: App, stored: Stored[Operation]) -> None:
         await app.views.add_dead_letter(operation.address, codes[0] if codes else "dead", died_at)
     elif operation.may_be_listed_dead:
         await app.views.remove_dead_letter(operation.address)
+    if operation.in_review:
+        await app.sync.indexes.add_review(operation.address, operation.requested_at)
     if operation.alarm_due is not None and operation.at_rest:
         await app.alarms.clear(operation.address, operation.alarm_due)
 

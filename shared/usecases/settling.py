@@ -93,10 +93,10 @@ def _freed(app: App, head: Head, moved: Operation, follower: Operation | None, s
         freed = replace(freed, memory=moved.memory)
     elif moved.kind is Kind.REACTIVATE:
         freed = replace(freed, memory=None)
-    return replace(freed, known=moved.after, previous=_previous(app, head, moved.before), written_at=app.now())
+    return replace(freed, known=moved.after, previous=states_before(app, head, moved.before), written_at=app.now())
 
 
-def _previous(app: App, head: Head, before: Known) -> tuple[Known, ...]:
+def states_before(app: App, head: Head, before: Known) -> tuple[Known, ...]:
     """The states that a late reading may still show: those before our writes of the last moments."""
     fresh = head.written_at is not None and app.now() < head.written_at + app.times.partner_settle
     return (*(head.previous if fresh else ()), before)[-4:]

@@ -162,6 +162,9 @@ def _fold_one(line: Line, operation: Operation) -> tuple[Line, bool]:
     sequence = operation.address.sequence
     if not legs or not operation.took_effect:
         return replace(line, folded=sequence), False
+    if legs[0].status in {LegStatus.REVIEW, LegStatus.DISMISSED}:  # what waits for a person holds nobody else up
+        waits = (sequence,) if legs[0].status is LegStatus.REVIEW else ()
+        return replace(line, folded=sequence, reviews=(*line.reviews, *waits)), False
     desired = fold(line.desired, legs[0].target)
     return replace(line, desired=desired, folded=sequence, unsettled=(*line.unsettled, sequence)), True
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import Misconfigured, NotFound, RetryLater, VendorError
+from shared.domain.errors import Denied, Misconfigured, NotFound, RetryLater, VendorError
 from shared.domain.outcomes import Applied, Busy, ChangeOutcome, ChangeRefused, Unknown, Working
 from shared.partner_center.answers import Fault, change_outcome, never_heals, parse_fault, read_failure, throttle_pause
 from tests.adapters.conftest import NOW
@@ -116,7 +116,7 @@ def test_a_list_that_is_not_found_is_an_unknown_customer() -> None:
     ("status", "content", "expected"),
     [
         (401, b"", Misconfigured),
-        (403, body(code=900150), Misconfigured),
+        (403, body(code=900150), Denied),
         (408, b"", RetryLater),
         (429, b"", RetryLater),
         (500, body(code=800003), RetryLater),

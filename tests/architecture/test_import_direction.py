@@ -14,16 +14,22 @@ STANDARD = frozenset(sys.stdlib_module_names)
 # Repositories speak the port in `store` and import no SDK; the adapter `azure_tables` is not among them
 REPOSITORIES = (
     "alarms",
+    "audit_cursor",
     "bulks",
     "coordination",
     "grants",
+    "hints",
+    "indexes",
     "keys",
     "ledger",
     "mappings",
     "prices",
+    "rates",
     "read_models",
     "rows",
     "store",
+    "sync_runs",
+    "touched",
 )
 
 
@@ -73,7 +79,7 @@ DOORS = (
     Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/", "bench/")),
     Door("azure.monitor", ("shared/recording.py", "tests/")),
     Door("opentelemetry", ("shared/recording.py", "shared/log_export.py", "tests/")),
-    Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/")),
+    Door("azure.servicebus", ("shared/messaging/queue.py", "local/", "tests/", "bench/")),
     Door("azure.keyvault", ("shared/partner_center/key_vault.py", "tests/")),
     Door("msal", ("shared/partner_center/authority.py", "tests/")),
 )

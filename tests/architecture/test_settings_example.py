@@ -21,12 +21,20 @@ ADDRESSES = Addresses(
     "https://entra",
     Path("ca.pem"),
     Path("token.json"),
+    "localhost:1",
     "Endpoint=sb://bus/",
     "AccountName=a",
     "http://t",
 )
 # Read by the host, by the triggers' bindings or by the SDKs, not by the app's code
-OF_THE_HOST = {"WAKE_SCHEDULE", "SYNC_SCHEDULE", "SWEEP_SCHEDULE", "METRICS_SCHEDULE"}
+OF_THE_HOST = {
+    "WAKE_SCHEDULE",
+    "SYNC_SCHEDULE",
+    "SYNC_TICK_SCHEDULE",
+    "SYNC_CHANGES_SCHEDULE",
+    "SWEEP_SCHEDULE",
+    "METRICS_SCHEDULE",
+}
 ONLY_IN_THE_CLOUD = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -53,6 +61,9 @@ ONLY_LOCAL = {
     "ENTRA_AUTHORITY",  # in the cloud these three follow from PARTNER_CENTER_CLOUD
     "PARTNER_CENTER_URL",
     "PARTNER_CENTER_SCOPE",
+    "WEBHOOK_CERTIFICATE_HOSTS",  # in the cloud these are Microsoft's, by default
+    "WEBHOOK_ISSUER_HOSTS",
+    "WEBHOOK_ROOTS_FILE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_BLRP_SCHEDULE_DELAY",

@@ -134,4 +134,4 @@ class Rerouted(httpx.AsyncHTTPTransport):
 
 
 def rerouted(name: str, server: str) -> Transport:
-    return Transport(name, now=now, client=httpx.AsyncClient(transport=Rerouted(server)))
+    return Transport(name, now=now, wire=Rerouted(server))

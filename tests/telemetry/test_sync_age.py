@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 
 from local.stack import Stack
 from tests.spine.observer import Observer
-from tests.spine.world import eventually, fault
+from tests.spine.world import fault
 
 
 @pytest.fixture
@@ -24,11 +25,17 @@ def sync(stack: Stack, observer: Observer) -> Callable[[], int]:
     """Runs the sync of all customers and says how many were left out."""
 
     def run() -> int:
-        runs = len(observer.records(event="sync"))
+        runs = len(ended())
         httpx.post(f"{stack.ready['host']}/admin/functions/timer_sync_all", json={}).raise_for_status()
-        ended = eventually(lambda: observer.records(event="sync"), lambda seen: len(seen) > runs)
-        counts: dict[str, int] = ast.literal_eval(ended[-1]["attributes"]["counts"])
-        return counts["failed"]
+        while len(ended()) == runs:
+            httpx.post(f"{stack.ready['host']}/admin/functions/timer_sync_tick", json={}).raise_for_status()
+            time.sleep(0.5)
+        counts: dict[str, int] = ast.literal_eval(ended()[-1]["counts"])
+        return counts["unread"] + counts["closed"]
+
+    def ended() -> list[dict[str, str]]:
+        told = [record["attributes"] for record in observer.records(event="full_sync")]
+        return [attributes for attributes in told if attributes["phase"] == "ended"]
 
     return run
 

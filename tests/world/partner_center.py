@@ -153,6 +153,31 @@ class PartnerCenter:
         wanted = replace(now, status=status or now.status, quantity=quantity or now.quantity)
         self.become(customer, subscription, wanted, None)
 
+    def listed(self) -> list[str]:
+        """The customers in the order of the list."""
+        return list(self._resources)
+
+    def put(self, customer: str, subscription: str, **properties: Any) -> None:
+        """Properties of a subscription change at Microsoft, whatever the rules say."""
+        before = self.known(customer, subscription)
+        self._resources[customer][subscription] |= properties
+        self.note(customer, subscription, before, None)
+
+    def all(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Everything by customer, to look at."""
+        return self._resources
+
+    def replace_all(self, resources: dict[str, dict[str, dict[str, Any]]]) -> None:
+        """Other customers, or in another order."""
+        self._resources = resources
+
+    def remove(self, customer: str, subscription: str | None = None) -> None:
+        """A subscription is not listed any more, or the relationship with a customer ends."""
+        if subscription is None:
+            del self._resources[customer]
+        else:
+            del self._resources[customer][subscription]
+
     def next_effect(self) -> datetime | None:
         """When the next effect that is under way takes place."""
         self.take_effect()

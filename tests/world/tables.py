@@ -19,6 +19,7 @@ class Tables:
     def __init__(self) -> None:
         self._tables: dict[str, dict[Key, Row]] = {name: {} for name in TABLES}
         self._etags = 0
+        self.writes: list[tuple[str, str]] = []  #: every row that was ever written, by table and key
 
     def rows(self, table: str) -> list[Row]:
         """Everything in a table by partition and key, for those who look from outside."""
@@ -66,6 +67,7 @@ class Tables:
         alone = len(writes) == 1
         etags = [self._apply(rows, write, alone=alone) for write in writes]
         self._tables[table] = rows
+        self.writes += [(table, write.row.key) for write in writes if not isinstance(write, Delete)]
         return etags
 
     def _apply(self, rows: dict[Key, Row], write: Write, *, alone: bool) -> str | None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.operation import Operation
-from shared.ports import AutotaskPort, MigrationsPort, PartnerCenterPort, TransitionsPort
+from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
 from shared.storage.bulks import Bulks
 from shared.storage.coordination import Coordination
@@ -23,12 +23,13 @@ from shared.storage.mappings import Mappings
 from shared.storage.read_models import ReadModels
 from shared.storage.rows import from_row, text_of
 from shared.storage.store import TableStore
-from shared.usecases.app import App, QueuePort, Times
+from shared.usecases.app import App, QueuePort, SyncPolicy, SyncStores, Times
 from shared.usecases.push import deliver
 from shared.usecases.wake import wake
 from tests.world.autotask import Autotask
 from tests.world.clock import Clock
 from tests.world.conversions import Migrations, Transitions
+from tests.world.listings import Listings
 from tests.world.partner_center import PartnerCenter, nce
 from tests.world.queue import Broker, Message
 from tests.world.steps import Disturbance, Killed, Steps, Watched
@@ -100,6 +101,8 @@ class World:
         self.partner_center = PartnerCenter(self.clock)
         self.transitions = Transitions(self.partner_center, self.clock)
         self.migrations = Migrations(self.partner_center, self.clock)
+        self.listings = Listings(self.partner_center, self.clock)
+        self.policy = SyncPolicy()
         self.autotask = Autotask(self.clock)
         self.autotask.add_company(Company(1, "Customer", active=True))
         self.autotask.add_service(
@@ -155,6 +158,9 @@ class World:
             now=self.clock.now,
             new_id=self._new_id,
             sleep=self.clock.sleep,
+            listings=cast("ListingsPort", Watched(self.listings, steps, "listings")),
+            sync=SyncStores.on(store),
+            policy=self.policy,
         )
         return Process(app, steps)
 

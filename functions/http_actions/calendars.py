@@ -1,0 +1,146 @@
+"""The calendar as JSON or CSV, and what syncs have found that somebody should know of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import azure.functions as func
+
+from functions.http_actions import representations as show
+from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.problems import BadRequest, plain
+from shared.domain.deadlines import Kind
+from shared.domain.errors import NotFound
+from shared.identity import Role
+from shared.usecases import calendar as use_case
+
+blueprint = func.Blueprint()
+
+_ANONYMOUS = func.AuthLevel.ANONYMOUS
+_DAYS = 30
+_MOST_DAYS = 400
+_CSV_CUSTOMERS = 500  # read at a time
+_CSV_LINES = 20_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes for a formula, and what hides one
+
+
+@blueprint.function_name("get_calendar")
+@blueprint.route(route="calendar", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def get_calendar(call: Call) -> Answer:
+    """What needs a person soon, by moment: windows closing, undecided renewals, ends, legacy licences."""
+    question = _question(call)
+    if call.choice("format", ["json", "csv"]) == "csv":
+        return await _csv(call, question)
+    size, mark = call.page()
+    page = await use_case.calendar(call.app, question, size, _place(mark))
+    now = call.app.partner_center.microsoft_now()
+    return call.listing([show.calendar_item(item, now) for item in page.items], _mark(page.following))
+
+
+@blueprint.function_name("list_new_subscriptions")
+@blueprint.route(route="new-subscriptions", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.READ)
+async def list_new_subscriptions(call: Call) -> Answer:
+    """Subscriptions that a sync has seen appear at a known customer and that are not mapped yet."""
+    entries, following = await call.app.sync.indexes.new(*call.page())
+    now = call.app.partner_center.microsoft_now()
+    shown = []
+    for entry in entries:
+        row = await call.app.views.subscription(entry.customer, entry.subscription)
+        if row is None or row.value.badge != "not_mapped" or row.value.snapshot.state.value == "deleted":
+            await call.app.sync.indexes.drop_new(entry)  # mapped meanwhile, or gone
+            continue
+        subscription = show.subscription(row.value.snapshot, row.value.badge, now, row.value.missing_since)
+        shown.append({"seenAt": show.moment(entry.seen_at), "causeKind": entry.cause, "subscription": subscription})
+    return call.listing(shown, following)
+
+
+@blueprint.function_name("list_unreadable_items")
+@blueprint.route(route="unreadable-items", methods=["GET"], auth_level=_ANONYMOUS)
+@endpoint(Role.DEAD_LETTERS)
+async def list_unreadable_items(call: Call) -> Answer:
+    """What Partner Center listed and nobody could understand, raw."""
+    entries, following = await call.app.sync.indexes.unreadable(*call.page())
+    return call.listing(
+        [
+            {
+                "customerId": entry.customer,
+                "name": entry.name,
+                "reason": entry.reason,
+                "seenAt": show.moment(entry.seen_at),
+                "raw": entry.raw,
+            }
+            for entry in entries
+        ],
+        following,
+    )
+
+
+def _question(call: Call) -> use_case.Question:
+    text = call.request.params.get("days", str(_DAYS))
+    if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= _MOST_DAYS):
+        raise BadRequest("days_invalid", f"days is a number from 1 to {_MOST_DAYS}.", name="days", status=422)
+    names = [name for name in call.request.params.get("kind", "").split(",") if name]
+    unknown = sorted(set(names) - {kind.value for kind in Kind})
+    if unknown:
+        allowed = ", ".join(kind.value for kind in Kind)
+        raise BadRequest("parameter_invalid", f"kind is one or more of {allowed}.", name="kind", status=422)
+    customer = call.request.params.get("customer")
+    routine = call.choice("routine", ["true", "false"]) == "true"
+    return use_case.Question(
+        int(text), frozenset(Kind(name) for name in names), _customer(customer) if customer else None, routine=routine
+    )
+
+
+def _customer(text: str) -> str:
+    if len(text) != 36:
+        raise NotFound("customer", text[:64])
+    return text.lower()
+
+
+def _place(mark: str | None) -> tuple[str, str] | None:
+    if mark is None:
+        return None
+    place = json.loads(mark)
+    return place["PartitionKey"], place["RowKey"]
+
+
+def _mark(place: tuple[str, str] | None) -> str | None:
+    return json.dumps({"PartitionKey": place[0], "RowKey": place[1]}) if place else None
+
+
+async def _csv(call: Call, question: use_case.Question) -> Answer:
+    """Everything in one file, by moment."""
+    items: list[use_case.Item] = []
+    place: tuple[str, str] | None = None
+    while True:
+        page = await use_case.calendar(call.app, question, _CSV_CUSTOMERS, place)
+        items += page.items
+        place = page.following
+        if len(items) > _CSV_LINES:
+            sentence = f"These are more than {_CSV_LINES} lines; ask for fewer days, kinds, or one customer."
+            raise BadRequest("calendar_too_long", sentence, name="days", status=422)
+        if place is None:
+            break
+    now = call.app.partner_center.microsoft_now()
+    rows = [show.calendar_item(item, now) for item in sorted(items, key=lambda item: item.at)]
+    headers = {"Content-Disposition": 'attachment; filename="calendar.csv"'}
+    return Answer(as_csv(rows), headers=headers, media="text/csv")
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV that a spreadsheet opens without running anything: texts that look like a formula are quoted."""
+    names = list(rows[0]) if rows else ["at", "daysLeft", "kind", "customerId", "customerName", "subscriptionId"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(names)
+    writer.writerows([_cell(plain(row[name])) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
