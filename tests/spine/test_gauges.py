@@ -92,7 +92,7 @@ def test_more_open_operations_than_are_read_are_counted_and_not_guessed(
 
 
 def test_each_dependency_is_ready_or_not_by_name(world: World, observer: Observer) -> None:
-    names = {"tableStorage", "partnerCenter", "autotask", "serviceBus"}
+    names = {"tableStorage", "partnerCenter", "autotask", "serviceBus", "fullSync"}
     well = observer.measured()["csp.ready"]
     fault(world.autotask, {"path": ".*", "fault": "503", "times": 0})
 

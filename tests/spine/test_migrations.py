@@ -84,6 +84,7 @@ def test_an_add_on_goes_along_and_is_billed_by_itself(world: World, legacy: Subj
     operation = world.wait_for_rest(started(world, legacy))
 
     made = successor(world, legacy, operation)
+    world.wait_for_badge(add_on)
     assert operation["migration"]["addOns"] == [add_on.subscription]
     assert [world.bill(legacy)[-1][1], world.bill(add_on)[-1][1], units_today(world, made)] == [0, 0, 6]
     (gone,) = world.operations(add_on)

@@ -14,6 +14,9 @@ from tests.spine.observer import Observer
 from tests.spine.world import fault
 
 
+NORTHWIND = "0b7f5b9d-3c61-4f0e-8f9a-51c2a7d4e101"
+
+
 @pytest.fixture
 def observer(stack: Stack) -> Iterator[Observer]:
     with Observer(stack) as observer:
@@ -50,9 +53,10 @@ def test_the_age_grows_until_a_sync_is_complete(
 ) -> None:
     assert sync() == 0
     young = age(observer)
-    fault(partner_center, {"path": "subscriptions", "fault": "400"})
+    fault(partner_center, {"path": NORTHWIND, "fault": "400", "times": 0})  # longer than a run tries again
     assert sync() == 1
     older = age(observer)
+    partner_center.delete("/_control/faults").raise_for_status()
     assert sync() == 0
     young_again = age(observer)
 
