@@ -29,6 +29,7 @@ from shared.metrics import VENDOR_REQUESTS
 
 logger = logging.getLogger(__name__)
 
+_NAMES = {"partner_center": "Partner Center", "autotask": "Autotask", "entra": "Entra ID"}  # as sentences say it
 _DEFAULT_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "csp-functions"}
 
 # Evidence that a request has not left: these are raised before its first byte is written.
@@ -176,6 +177,7 @@ class Transport:
         self._wire = wire
         self._ca_file = ca_file
         self._vendor = vendor
+        self._name = _NAMES.get(vendor, "the server")
         self._connections = connections
         self._connect_seconds = connect_seconds
 
@@ -222,7 +224,7 @@ class Transport:
         if asked is None:
             return request.retries.backoff(attempt)
         if asked > request.retries.longest_wait:
-            raise RetryLater(f"the server asks for a pause, status {reply.status}", asked)
+            raise RetryLater(f"{self._name} asks for a pause, status {reply.status}", asked)
         return asked.total_seconds()
 
     @staticmethod
@@ -287,7 +289,7 @@ class Transport:
                 body = await _read(response, request.most_bytes)
             return Reply(status, _plain(response.headers.raw), body)
         except (httpx.RequestError, TimeoutError) as error:
-            _raise_lost(request, error, connecting=progress.connecting)
+            _raise_lost(self._name, request, error, connecting=progress.connecting)
         finally:
             _log(request, status, started)
 
@@ -347,13 +349,13 @@ def _plain(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def _raise_lost(request: Request, error: Exception, *, connecting: bool) -> NoReturn:
+def _raise_lost(vendor: str, request: Request, error: Exception, *, connecting: bool) -> NoReturn:
     name = type(error).__name__
     if isinstance(error, _NOT_SENT) or connecting:
-        raise NotSent(f"no connection ({name})") from None
+        raise NotSent(f"no connection to {vendor} ({name})") from None
     if request.write:
-        raise OutcomeUnknown(f"no answer ({name})") from None
-    raise RetryLater(f"no answer ({name})") from None
+        raise OutcomeUnknown(f"no answer from {vendor} ({name})") from None
+    raise RetryLater(f"no answer from {vendor} ({name})") from None
 
 
 def _log(request: Request, status: int | None, started: float) -> None:
