@@ -132,6 +132,8 @@ class Settings(SignInSettings):
     retry_max_seconds: Seconds = 900
     push_budget_seconds: Seconds = 120
     idempotency_days: Seconds = 30
+    record_days: Positive = 90
+    retention_months: Annotated[int, Field(ge=0, le=1200)] = 24
 
     partner_center_requests_per_minute: Annotated[float, Field(gt=0, le=600_000)] = 360
     sync_budget_seconds: Seconds = 240

@@ -1,4 +1,4 @@
-"""Every partition and row key of every table is built here and nowhere else (design 5).
+"""Every partition and row key of every table is built here and nowhere else (docs/architecture.md, "Storage").
 
 GUIDs are lowered; everything else keeps its case. Sequence numbers are padded so that keys sort as numbers.
 """
@@ -19,6 +19,8 @@ _LONGEST_PART = 150  # of what a vendor says; a key has 512 characters at most
 DEAD_LETTERS = "dead_letters"
 GRANTS = "grants"
 BULKS = "bulks"
+BULK = "bulk"  # what the partitions of bulks and of their items begin with
+AFTER_BULKS = "bulkz"  # no partition of a bulk sorts after it
 BULK_ALARMS = "bulk"
 REVIEWS = "reviews"  # operations that wait for a person's release
 TOUCHED = "touched"  # customers that a full sync must look at, whatever their prints say
@@ -63,6 +65,21 @@ def event(address: Address, number: int) -> str:
 def events(address: Address) -> tuple[str, str]:
     """The span of an operation's events."""
     return f"E:{address.subscription}:{address.sequence:010d}:", f"E:{address.subscription}:{address.sequence:010d};"
+
+
+def lines() -> tuple[str, str]:
+    """The span of all lines of a customer."""
+    return "L:", "L;"
+
+
+def replays() -> tuple[str, str]:
+    """The span of all idempotency rows of a partition."""
+    return "K:", "K;"
+
+
+def just_after(key: str) -> str:
+    """Where a span goes on after a row."""
+    return f"{key}!"
 
 
 def idempotency(caller: str, target: str, key: str) -> str:
@@ -139,7 +156,7 @@ def mapping_subscription(customer: str, subscription: str) -> str:
 
 def mapping_subscriptions(customer: str, *, after: str | None) -> tuple[str, str]:
     """The span of a customer's mapped subscriptions, all of them or those after a row."""
-    return f"{after}!" if after else f"S:{customer}:", f"S:{customer};"
+    return just_after(after) if after else f"S:{customer}:", f"S:{customer};"
 
 
 def grant(caller: str) -> str:
@@ -155,6 +172,11 @@ def grant_change(caller: str, when: datetime) -> str:
 def grant_changes(caller: str) -> tuple[str, str]:
     """The span of all changes of what a caller may see."""
     return f"C:{caller}:", f"C:{caller};"
+
+
+def all_grant_changes() -> tuple[str, str]:
+    """The span of all changes of what anybody may see."""
+    return "C:", "C;"
 
 
 def price(product: str, term: str, billing: str, valid_from: date) -> str:

@@ -26,6 +26,7 @@ REPOSITORIES = (
     "prices",
     "rates",
     "read_models",
+    "records",
     "rows",
     "store",
     "sync_runs",
