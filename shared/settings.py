@@ -55,13 +55,17 @@ _CLOUDS = {
 }
 
 
-class SignInSettings(BaseSettings):
-    """What signing in to Partner Center needs, for the application and for the consent command alike."""
+class TableSettings(BaseSettings):
+    """Where the tables are, which is all that some commands need."""
 
     model_config = SettingsConfigDict(extra="ignore", case_sensitive=False, env_ignore_empty=True)
 
     tables_connection_string: SecretStr | None = None
     tables_endpoint: str | None = None
+
+
+class SignInSettings(TableSettings):
+    """What signing in to Partner Center needs, for the application and for the consent command alike."""
 
     entra_authority: str | None = None
     entra_ca_file: str | None = None
@@ -145,7 +149,7 @@ class Settings(SignInSettings):
     webhook_roots_file: str | None = None
 
 
-Kind = TypeVar("Kind", bound=SignInSettings)
+Kind = TypeVar("Kind", bound=TableSettings)
 
 
 class Destinations(BaseSettings):

@@ -29,6 +29,8 @@ NEW = "new"  # subscriptions that appeared at a known customer and are not mappe
 UNREADABLE = "unreadable"  # items of Partner Center that could not be understood, raw
 SYNC = "sync"  # the full sync: its state, its pages, its past runs; the cursor of the audit records
 WEBHOOKS = "webhooks"  # hints that were not followed yet, and events that were seen
+FACTS = "fact"  # what was found out about something
+FORGOTTEN = "forgotten"  # what remains of the deletion of a customer's data
 HANDLED = "handled"  # audit records that were handled, by day
 
 
@@ -96,6 +98,11 @@ def bulk(identity: str) -> str:
 def bulk_partition(identity: str) -> str:
     """The partition of a bulk's items; no customer's id looks like it."""
     return f"bulk:{identity}"
+
+
+def bulk_of(partition: str) -> str:
+    """The bulk whose items lie in a partition."""
+    return partition.removeprefix("bulk:")
 
 
 def bulk_item(position: int) -> str:
@@ -201,6 +208,11 @@ def _offer(*parts: str) -> str:
 
 def _plain(part: str) -> str:
     return _safe(part.lower())
+
+
+def forgotten(digest: str, reference: str) -> str:
+    """The deletion of a customer's data, by a digest of its id and the reference of whoever asked for it."""
+    return f"{digest}:{reference}"
 
 
 def sync_state() -> str:

@@ -23,6 +23,7 @@ REPOSITORIES = (
     "keys",
     "ledger",
     "mappings",
+    "mentions",
     "prices",
     "rates",
     "read_models",
@@ -68,7 +69,19 @@ LAYERS = (
     ),
     Layer("functions/", ("functions", "shared", "azure.functions", "pydantic")),
     Layer("function_app.py", ("functions", "azure.functions")),
-    Layer("infra/", ("infra", "shared.domain.errors", "shared.identity", "shared.transport", "azure.identity")),
+    Layer(
+        "infra/",
+        (
+            "infra",
+            "shared.domain.errors",
+            "shared.identity",
+            "shared.settings",
+            "shared.storage",
+            "shared.transport",
+            "shared.usecases.forgetting",
+            "azure.identity",
+        ),
+    ),
 )
 DOORS = (
     Door("local", ("local/", "tests/", "bench/")),
