@@ -79,6 +79,7 @@ LAYERS = (
             "shared.storage",
             "shared.transport",
             "shared.usecases.forgetting",
+            "shared.usecases.restoring",
             "azure.identity",
         ),
     ),
