@@ -22,7 +22,7 @@ from shared.domain.timeline import Target
 _GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ADDRESS = re.compile(f"({_GUID})_({_GUID})_([1-9][0-9]{{0,9}})", re.ASCII)
 
-CRASH_LIMIT = 8  # attempts begun and never ended in order before an operation is called poison (design 2)
+CRASH_LIMIT = 8  # attempts begun and never ended in order before an operation is called poison
 
 
 class Kind(StrEnum):
