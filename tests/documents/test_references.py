@@ -127,3 +127,18 @@ def test_every_decision_is_in_the_index_with_a_name_of_its_own() -> None:
     files = sorted(path.name for path in (DOCS / "adr").glob("[0-9]*.md"))
     assert [name for name in files if f"({name})" not in index] == []
     assert len({name[:4] for name in files}) == len(files)
+
+
+def test_every_document_is_in_the_index() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in sorted(DOCS.glob("*.md")) if f"({path.name})" not in index] == ["README.md"]
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = [
+        (document.name, name)
+        for document in DOCUMENTS
+        for name in re.findall(r"`(tests/[\w/.]+)`", document.read_text(encoding="utf-8"))
+    ]
+    assert [found for found in named if not (ROOT / found[1]).exists()] == []
+    assert named
