@@ -24,7 +24,7 @@ from functions.http_actions import (
     webhooks,
 )
 from functions.queue_autotask import push
-from functions.timer_sync import changes, full, measure, sweep, tick, wake
+from functions.timer_sync import changes, full, measure, retention, sweep, tick, wake
 
 HTTP = (
     service,
@@ -45,7 +45,7 @@ HTTP = (
     webhooks,
     access,
 )
-TIMERS = (full, tick, changes, wake, sweep, measure)
+TIMERS = (full, tick, changes, wake, sweep, measure, retention)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 

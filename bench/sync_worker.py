@@ -64,6 +64,11 @@ class CountedStore:
         self.reads += 1
         return await self._store.page(table, partition=partition, equals=equals, size=size, continuation=continuation)
 
+    async def following(self, table: str, partition: str) -> str | None:
+        """See TableStore."""
+        self.reads += 1
+        return await self._store.following(table, partition)
+
     async def write(self, table: str, writes: Sequence[Write]) -> list[str | None]:
         """See TableStore."""
         self.writes += 1

@@ -7,6 +7,7 @@ given back while its process is restarted would else sooner or later belong to s
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import random
@@ -63,14 +64,13 @@ def require_free(port: int) -> int:
     """The port itself, once it is certain that nobody listens on it.
 
     Raises:
-        NoFreePortError: it is taken.
+        NoFreePortError: it is taken, or not ours to use.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))
         except OSError as taken:
-            raise NoFreePortError(
-                f"port {port} of {LOOPBACK} is taken: {taken.strerror}; choose another one"
-            ) from taken
+            what = "is taken" if taken.errno == errno.EADDRINUSE else f"cannot be used ({taken.strerror})"
+            raise NoFreePortError(f"port {port} of {LOOPBACK} {what}; choose another one with --port") from taken
     return port

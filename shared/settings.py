@@ -55,13 +55,17 @@ _CLOUDS = {
 }
 
 
-class SignInSettings(BaseSettings):
-    """What signing in to Partner Center needs, for the application and for the consent command alike."""
+class TableSettings(BaseSettings):
+    """Where the tables are, which is all that some commands need."""
 
     model_config = SettingsConfigDict(extra="ignore", case_sensitive=False, env_ignore_empty=True)
 
     tables_connection_string: SecretStr | None = None
     tables_endpoint: str | None = None
+
+
+class SignInSettings(TableSettings):
+    """What signing in to Partner Center needs, for the application and for the consent command alike."""
 
     entra_authority: str | None = None
     entra_ca_file: str | None = None
@@ -132,6 +136,8 @@ class Settings(SignInSettings):
     retry_max_seconds: Seconds = 900
     push_budget_seconds: Seconds = 120
     idempotency_days: Seconds = 30
+    record_days: Positive = 90
+    retention_months: Annotated[int, Field(ge=0, le=1200)] = 24
 
     partner_center_requests_per_minute: Annotated[float, Field(gt=0, le=600_000)] = 360
     sync_budget_seconds: Seconds = 240
@@ -143,7 +149,7 @@ class Settings(SignInSettings):
     webhook_roots_file: str | None = None
 
 
-Kind = TypeVar("Kind", bound=SignInSettings)
+Kind = TypeVar("Kind", bound=TableSettings)
 
 
 class Destinations(BaseSettings):

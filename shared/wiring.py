@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from shared import telemetry
 from shared.access import Access
+from shared.domain.retention import Keep
 from shared.gate import Gate
 from shared.ports import SignaturesPort
 from shared.rate_limit import RateLimit
@@ -95,6 +96,7 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
     from shared.storage.ledger import Ledger
     from shared.storage.mappings import Mappings
     from shared.storage.read_models import ReadModels
+    from shared.storage.records import Records
     from shared.transport import Retries, Transport
     from shared.verifier import Verifier
 
@@ -153,6 +155,8 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
             )
         ),
         sync=SyncStores.on(store),
+        records=Records(store),
+        keep=Keep(months=settings.retention_months, records=timedelta(days=settings.record_days)),
         policy=SyncPolicy(
             per_minute=settings.partner_center_requests_per_minute,
             budget=timedelta(seconds=settings.sync_budget_seconds),

@@ -7,10 +7,12 @@ States and transitions are data here; who moves an operation and how it is store
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeVar
 
 from shared.domain.detected import Cause, FieldChange
 from shared.domain.jobs import MigrationJob, UpgradeJob
@@ -19,10 +21,12 @@ from shared.domain.planning import DriftPolicy
 from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Target
 
+Status = TypeVar("Status", bound=StrEnum)
+
 _GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ADDRESS = re.compile(f"({_GUID})_({_GUID})_([1-9][0-9]{{0,9}})", re.ASCII)
 
-CRASH_LIMIT = 8  # attempts begun and never ended in order before an operation is called poison (design 2)
+CRASH_LIMIT = 8  # attempts begun and never ended in order before an operation is called poison
 
 
 class Kind(StrEnum):
@@ -84,6 +88,25 @@ LEG_TRANSITIONS: dict[LegStatus, frozenset[LegStatus]] = {
     LegStatus.SYNCED: frozenset(),
     LegStatus.DISMISSED: frozenset(),
     LegStatus.NOT_NEEDED: frozenset(),
+}
+
+_OPEN_AT_MICROSOFT = frozenset(
+    {
+        PartnerStatus.PENDING,
+        PartnerStatus.UNKNOWN,
+        PartnerStatus.WORKING,
+        PartnerStatus.APPLIED,
+        PartnerStatus.REFUSED,
+    }
+)
+PARTNER_TRANSITIONS: dict[PartnerStatus, frozenset[PartnerStatus]] = {
+    PartnerStatus.PENDING: _OPEN_AT_MICROSOFT | {PartnerStatus.NOT_NEEDED},
+    PartnerStatus.UNKNOWN: _OPEN_AT_MICROSOFT,
+    PartnerStatus.WORKING: _OPEN_AT_MICROSOFT | {PartnerStatus.TIMED_OUT},
+    PartnerStatus.APPLIED: frozenset(),
+    PartnerStatus.REFUSED: frozenset(),
+    PartnerStatus.NOT_NEEDED: frozenset(),
+    PartnerStatus.TIMED_OUT: frozenset(),
 }
 
 PUSHABLE = frozenset({LegStatus.OPEN, LegStatus.WAITING})
@@ -341,7 +364,12 @@ class Operation:
         return replace(self, legs=tuple(changed if leg.line == changed.line else leg for leg in self.legs))
 
     def with_partner_center(self, status: PartnerStatus, *, code: str = "", text: str = "") -> Operation:
-        """The operation after an answer from Microsoft: its legs are released, or not needed any more."""
+        """The operation after an answer from Microsoft: its legs are released, or not needed any more.
+
+        Raises ValueError where the table of transitions does not know the step.
+        """
+        if status not in PARTNER_TRANSITIONS[self.partner_center.status]:
+            raise ValueError(f"a Partner Center leg cannot go from {self.partner_center.status} to {status}")
         legs = self.legs
         if status in {PartnerStatus.APPLIED, PartnerStatus.NOT_NEEDED}:
             legs = tuple(leg.to(LegStatus.OPEN) if leg.status is LegStatus.HELD else leg for leg in legs)
@@ -364,11 +392,19 @@ class Event:
     why: str = ""
 
 
-def status_diagram() -> str:
-    """The leg states and their transitions as a Mermaid diagram, for the documentation."""
-    lines = ["stateDiagram-v2", "    [*] --> held", "    [*] --> review"]
-    for source, targets in LEG_TRANSITIONS.items():
+def leg_diagram() -> str:
+    """The states of an Autotask leg as a Mermaid diagram, for the documentation."""
+    return _diagram((LegStatus.HELD, LegStatus.REVIEW), LEG_TRANSITIONS)
+
+
+def partner_diagram() -> str:
+    """The states of the Partner Center leg as a Mermaid diagram, for the documentation."""
+    return _diagram((PartnerStatus.PENDING,), PARTNER_TRANSITIONS)
+
+
+def _diagram(starts: tuple[Status, ...], transitions: Mapping[Status, frozenset[Status]]) -> str:
+    lines = ["stateDiagram-v2", *(f"    [*] --> {start}" for start in starts)]
+    for source, targets in transitions.items():
         lines += [f"    {source} --> {target}" for target in sorted(targets) if target is not source]
-        if not targets:
-            lines.append(f"    {source} --> [*]")
-    return "\n".join(lines)
+    ends = [source for source, targets in transitions.items() if not targets]
+    return "\n".join([*lines, *(f"    {end} --> [*]" for end in ends)])

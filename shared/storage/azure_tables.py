@@ -137,6 +137,19 @@ class AzureTables:
             raise _failed(error) from error
         return Page(rows, json.dumps(mark) if mark else None)
 
+    async def following(self, table: str, partition: str) -> str | None:
+        """See TableStore."""
+        client = await self._table(table)
+        try:
+            found = client.query_entities(
+                "PartitionKey gt @partition", parameters={"partition": partition}, results_per_page=1
+            )
+            async for entity in found:
+                return str(entity["PartitionKey"])
+        except AzureError as error:
+            raise _failed(error) from error
+        return None
+
     async def write(self, table: str, writes: Sequence[Write]) -> list[str | None]:
         """See TableStore."""
         guard(writes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.storage import keys
 from shared.storage.rows import text_of
 from shared.storage.store import Delete, Insert, Replace, Row, TableStore, Upsert, WriteConflict
 
@@ -76,9 +77,9 @@ class Coordination:
 
     async def fact(self, name: str) -> str:
         """What was found out about something, empty where nothing was."""
-        row = await self._store.get(_TABLE, "fact", name)
+        row = await self._store.get(_TABLE, keys.FACTS, name)
         return text_of(row.values, "value") if row else ""
 
     async def remember(self, name: str, value: str) -> None:
         """Keep what was found out; empty to forget it."""
-        await self._store.write(_TABLE, [Upsert(Row("fact", name, {"value": value}))])
+        await self._store.write(_TABLE, [Upsert(Row(keys.FACTS, name, {"value": value}))])

@@ -1,4 +1,4 @@
-"""Every partition and row key of every table is built here and nowhere else (design 5).
+"""Every partition and row key of every table is built here and nowhere else (docs/architecture.md, "Storage").
 
 GUIDs are lowered; everything else keeps its case. Sequence numbers are padded so that keys sort as numbers.
 """
@@ -19,6 +19,8 @@ _LONGEST_PART = 150  # of what a vendor says; a key has 512 characters at most
 DEAD_LETTERS = "dead_letters"
 GRANTS = "grants"
 BULKS = "bulks"
+BULK = "bulk"  # what the partitions of bulks and of their items begin with
+AFTER_BULKS = "bulkz"  # no partition of a bulk sorts after it
 BULK_ALARMS = "bulk"
 REVIEWS = "reviews"  # operations that wait for a person's release
 TOUCHED = "touched"  # customers that a full sync must look at, whatever their prints say
@@ -27,6 +29,8 @@ NEW = "new"  # subscriptions that appeared at a known customer and are not mappe
 UNREADABLE = "unreadable"  # items of Partner Center that could not be understood, raw
 SYNC = "sync"  # the full sync: its state, its pages, its past runs; the cursor of the audit records
 WEBHOOKS = "webhooks"  # hints that were not followed yet, and events that were seen
+FACTS = "fact"  # what was found out about something
+FORGOTTEN = "forgotten"  # what remains of the deletion of a customer's data
 HANDLED = "handled"  # audit records that were handled, by day
 
 
@@ -65,6 +69,21 @@ def events(address: Address) -> tuple[str, str]:
     return f"E:{address.subscription}:{address.sequence:010d}:", f"E:{address.subscription}:{address.sequence:010d};"
 
 
+def lines() -> tuple[str, str]:
+    """The span of all lines of a customer."""
+    return "L:", "L;"
+
+
+def replays() -> tuple[str, str]:
+    """The span of all idempotency rows of a partition."""
+    return "K:", "K;"
+
+
+def just_after(key: str) -> str:
+    """Where a span goes on after a row."""
+    return f"{key}!"
+
+
 def idempotency(caller: str, target: str, key: str) -> str:
     """An idempotency row: the caller, what is asked of what, and the caller's key, hashed."""
     text = "\n".join((caller, target, key))
@@ -79,6 +98,11 @@ def bulk(identity: str) -> str:
 def bulk_partition(identity: str) -> str:
     """The partition of a bulk's items; no customer's id looks like it."""
     return f"bulk:{identity}"
+
+
+def bulk_of(partition: str) -> str:
+    """The bulk whose items lie in a partition."""
+    return partition.removeprefix("bulk:")
 
 
 def bulk_item(position: int) -> str:
@@ -139,7 +163,7 @@ def mapping_subscription(customer: str, subscription: str) -> str:
 
 def mapping_subscriptions(customer: str, *, after: str | None) -> tuple[str, str]:
     """The span of a customer's mapped subscriptions, all of them or those after a row."""
-    return f"{after}!" if after else f"S:{customer}:", f"S:{customer};"
+    return just_after(after) if after else f"S:{customer}:", f"S:{customer};"
 
 
 def grant(caller: str) -> str:
@@ -155,6 +179,11 @@ def grant_change(caller: str, when: datetime) -> str:
 def grant_changes(caller: str) -> tuple[str, str]:
     """The span of all changes of what a caller may see."""
     return f"C:{caller}:", f"C:{caller};"
+
+
+def all_grant_changes() -> tuple[str, str]:
+    """The span of all changes of what anybody may see."""
+    return "C:", "C;"
 
 
 def price(product: str, term: str, billing: str, valid_from: date) -> str:
@@ -179,6 +208,11 @@ def _offer(*parts: str) -> str:
 
 def _plain(part: str) -> str:
     return _safe(part.lower())
+
+
+def forgotten(digest: str, reference: str) -> str:
+    """The deletion of a customer's data, by a digest of its id and the reference of whoever asked for it."""
+    return f"{digest}:{reference}"
 
 
 def sync_state() -> str:

@@ -103,6 +103,9 @@ class TableStore(Protocol):
     ) -> Page:
         """At most `size` rows, optionally of one partition and with the given property values."""
 
+    async def following(self, table: str, partition: str) -> str | None:
+        """The first partition that sorts after another one, which need not exist; None where there is none."""
+
     async def write(self, table: str, writes: Sequence[Write]) -> list[str | None]:
         """Write all or nothing, in one partition. Returns the new etags. Raises WriteConflict, TooLarge."""
 

@@ -1,6 +1,6 @@
 """Accept one action and carry it out at Partner Center: from the portal's request to a settled first leg.
 
-The order keeps every crash harmless (design 4): alarm, then one transaction (operation, event, idempotency row, head),
+The order keeps every crash harmless (ADR 0002): alarm, then one transaction (operation, event, idempotency row, head),
 then the call with the stored request id, then the outcome, then the message. What stops in between is finished by the
 alarm (`shared.usecases.wake`).
 """

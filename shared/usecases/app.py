@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from shared.domain.calendar import business_date
+from shared.domain.retention import Keep
 from shared.messaging.envelope import BrokerMessage
 from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
@@ -25,6 +26,7 @@ from shared.storage.ledger import Ledger
 from shared.storage.mappings import Mappings
 from shared.storage.rates import Rates
 from shared.storage.read_models import ReadModels
+from shared.storage.records import Records
 from shared.storage.store import TableStore
 from shared.storage.sync_runs import SyncRuns
 from shared.storage.touched import Touched
@@ -133,7 +135,9 @@ class App:
     sleep: Callable[[float], Awaitable[None]]
     listings: ListingsPort
     sync: SyncStores
+    records: Records
     policy: SyncPolicy = SyncPolicy()
+    keep: Keep = field(default_factory=Keep)
 
     def business_date(self, moment: datetime) -> date:
         """The partner's calendar day of a moment."""

@@ -87,7 +87,7 @@ async def reopen(
 
 
 async def dismiss(app: App, address: Address, caller: str, *, why: str) -> Operation:
-    """Decide that a dead operation shall not be pushed: what Autotask has now is adopted (design 2, "Dismissing").
+    """Decide that a dead operation shall not be pushed: what Autotask has now is adopted and stays.
 
     Raises RetryLater where Autotask cannot be read; Refused where an attempt of the line is not settled yet.
     """

@@ -1,4 +1,4 @@
-"""The pusher's lease while it is held: prolonged when a deadline comes near its end (design 2).
+"""The pusher's lease while it is held: prolonged when a deadline comes near its end (ADR 0003).
 
 One pusher at a time per Autotask tenant. Nothing is sent unless the lease outlives the request's deadline.
 """

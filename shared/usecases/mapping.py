@@ -2,7 +2,7 @@
 
 The first leg writes the mapping rows (uniqueness: one line, one subscription) and adopts what Autotask shows on the
 line. The Autotask legs then bill: the old line := 0 from the business date, the new line := units from that date, and
-no history is replayed (design 2, "Re-mapping").
+no history is replayed (ADR 0007).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The queue's use case: one delivery is one reason to look at its operation, and whoever finds the lease free drains.
 
 Losing, repeating or reordering deliveries changes nothing in the end. The pusher works on its own operation first, then
-on everything that is due (design 2). A dead operation raises, so that the broker moves the message to the dead-letter
-queue; what the ledger says about it was written first (design 4).
+on everything that is due (ADR 0003). A dead operation raises, so that the broker moves the message to the dead-letter
+queue; what the ledger says about it was written first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The wake timer: every due alarm asks one question, "what does this operation need now?".
 
 This one function is the outbox, the retry scheduler, the poller of what Microsoft is still working on, and the
-recovery after a crash (design 4).
+recovery after a crash (ADR 0002).
 """
 
 from __future__ import annotations

@@ -23,9 +23,11 @@ REPOSITORIES = (
     "keys",
     "ledger",
     "mappings",
+    "mentions",
     "prices",
     "rates",
     "read_models",
+    "records",
     "rows",
     "store",
     "sync_runs",
@@ -67,7 +69,20 @@ LAYERS = (
     ),
     Layer("functions/", ("functions", "shared", "azure.functions", "pydantic")),
     Layer("function_app.py", ("functions", "azure.functions")),
-    Layer("infra/", ("infra", "shared.domain.errors", "shared.identity", "shared.transport", "azure.identity")),
+    Layer(
+        "infra/",
+        (
+            "infra",
+            "shared.domain.errors",
+            "shared.identity",
+            "shared.settings",
+            "shared.storage",
+            "shared.transport",
+            "shared.usecases.forgetting",
+            "shared.usecases.restoring",
+            "azure.identity",
+        ),
+    ),
 )
 DOORS = (
     Door("local", ("local/", "tests/", "bench/")),

@@ -150,6 +150,16 @@ async def test_a_transaction_of_every_kind_of_write_is_made_as_one(store: TableS
     assert etags[1] is None
 
 
+async def test_partitions_follow_each_other_whatever_lies_in_them(store: TableStore, partition: str) -> None:
+    first, second = f"{partition}-1", f"{partition}-2"
+    await inserted(store, row(first, "a"), row(first, "b"))
+    await inserted(store, row(second, "a"))
+    assert await store.following(TABLE, partition) == first
+    assert await store.following(TABLE, first) == second
+    assert await store.following(TABLE, second) != second
+    assert await store.following(TABLE, "\uffff") is None
+
+
 async def test_a_span_is_ascending_and_half_open(store: TableStore, partition: str) -> None:
     await inserted(store, *(row(partition, key) for key in ("b:10", "B:1", "b:9", "a", "c")))
     assert [one.key for one in await store.span(TABLE, partition, "b:", "b;")] == ["b:10", "b:9"]

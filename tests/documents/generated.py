@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, decide
-from shared.domain.operation import status_diagram
+from shared.domain.operation import leg_diagram, partner_diagram
 from shared.domain.subscription import Family, SeatBatch, State, Subscription
 from tests.supply.licences import development_table, npm_table, runtime_table
 
@@ -97,14 +97,20 @@ def _cells(family: Family, state: State, window_open: bool) -> str:  # noqa: FBT
     return " | ".join(word(decide(action, subscription, NOW, seats)) for _, action, seats in ASKED)
 
 
-def states() -> str:
+def leg_states() -> str:
     """The diagram of an Autotask leg's states as Markdown."""
-    return f"```mermaid\n{status_diagram()}\n```"
+    return f"```mermaid\n{leg_diagram()}\n```"
+
+
+def partner_states() -> str:
+    """The diagram of the Partner Center leg's states as Markdown."""
+    return f"```mermaid\n{partner_diagram()}\n```"
 
 
 PARTS = {
     ("rules.md", "rules"): rules_table,
-    ("architecture.md", "states"): states,
+    ("architecture.md", "partner-states"): partner_states,
+    ("architecture.md", "states"): leg_states,
     ("licences.md", "runtime"): runtime_table,
     ("licences.md", "development"): development_table,
     ("licences.md", "npm"): npm_table,

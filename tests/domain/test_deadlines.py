@@ -17,7 +17,7 @@ END = NOW + timedelta(days=300)
 def nce(state: State = State.ACTIVE, **more: object) -> Subscription:
     base = example(Family.NCE_LICENSE, state, window_open=True)
     plain = {"refundable": None, "cancel_until": None, "schedule": ""}
-    return replace(base, **(plain | more))  # type: ignore[arg-type]
+    return replace(base, **(plain | more))  # type: ignore[arg-type]  # a test names what it changes
 
 
 def kinds(subscription: Subscription) -> list[Kind]:

@@ -368,3 +368,19 @@ def test_a_call_that_takes_longer_than_the_alarm_of_messages_is_answered_by_its_
     assert problem["operation"]["partnerCenter"]["status"] == "unknown"
     settled = world.wait_for_rest(problem["operation"]["id"])
     assert settled["partnerCenter"]["status"] == "applied"
+
+
+def test_a_refused_request_binds_its_key_to_nothing(world: World) -> None:
+    subject = world.inside_window()
+    stale = world.act(subject, "change-quantity", key="one-key", quantity=3, expect={"quantity": 999})
+    assert (stale.status_code, stale.json()["code"]) == (409, "stale_page")
+    unknown = world.act(subject, "change-quantity", key="one-key", seats=3)
+    assert unknown.status_code == 422
+    already = world.act(subject, "change-quantity", key="one-key", quantity=subject.quantity)
+    assert (already.status_code, already.json()["operation"]) == (200, None)
+
+    accepted = world.act(subject, "change-quantity", key="one-key", quantity=subject.quantity + 1)
+    assert accepted.status_code == 200
+    other = world.act(subject, "change-quantity", key="one-key", quantity=subject.quantity + 2)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert len(world.operations(subject)) == 1

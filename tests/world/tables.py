@@ -59,6 +59,10 @@ class Tables:
         more = len(found) > size
         return Page(shown, f"{shown[-1].partition}\n{shown[-1].key}" if more else None)
 
+    async def following(self, table: str, partition: str) -> str | None:
+        """See TableStore."""
+        return next((row.partition for row in self.rows(table) if row.partition > partition), None)
+
     async def write(self, table: str, writes: Sequence[Write]) -> list[str | None]:
         """See TableStore."""
         guard(writes)

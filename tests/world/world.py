@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.operation import Operation
+from shared.domain.retention import Keep
 from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TransitionsPort
 from shared.storage.alarms import Alarms
 from shared.storage.bulks import Bulks
@@ -21,6 +22,7 @@ from shared.storage.coordination import Coordination
 from shared.storage.ledger import Ledger
 from shared.storage.mappings import Mappings
 from shared.storage.read_models import ReadModels
+from shared.storage.records import Records
 from shared.storage.rows import from_row, text_of
 from shared.storage.store import TableStore
 from shared.usecases.app import App, QueuePort, SyncPolicy, SyncStores, Times
@@ -103,6 +105,7 @@ class World:
         self.migrations = Migrations(self.partner_center, self.clock)
         self.listings = Listings(self.partner_center, self.clock)
         self.policy = SyncPolicy()
+        self.keep = Keep()
         self.autotask = Autotask(self.clock)
         self.autotask.add_company(Company(1, "Customer", active=True))
         self.autotask.add_service(
@@ -160,7 +163,9 @@ class World:
             sleep=self.clock.sleep,
             listings=cast("ListingsPort", Watched(self.listings, steps, "listings")),
             sync=SyncStores.on(store),
+            records=Records(store),
             policy=self.policy,
+            keep=self.keep,
         )
         return Process(app, steps)
 
