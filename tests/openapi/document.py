@@ -14,7 +14,7 @@ from typing import Any
 
 from function_app import app
 from functions.http_actions import codes
-from functions.http_actions.answers.common import Problem
+from functions.http_actions.answers.problem import Problem
 from functions.http_actions.declared import Declared, declared_by
 from functions.http_actions.endpoint import Paged
 from functions.http_actions.problems import MEDIA_TYPE

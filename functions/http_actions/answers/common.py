@@ -7,8 +7,6 @@ from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.domain.actions import Alternative, Difference
-
 T = TypeVar("T")
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="ISO 8601 in UTC")]
@@ -26,31 +24,7 @@ class Page(TypedDict, Generic[T]):
     nextLink: NotRequired[str]
 
 
-class FieldError(TypedDict):
-    """A wrong field by its name, such as `items[3].quantity`."""
-
-    field: str
-    message: str
-
-
 class Link(TypedDict):
     """Where the resource itself is."""
 
     self: str
-
-
-class Problem(TypedDict):
-    """RFC 9457. `code` is stable; further members say what is in the way and what remains possible."""
-
-    type: Annotated[str, Field(pattern="^urn:csp-functions:problem:[a-z0-9_]+$")]
-    title: str
-    status: Annotated[int, Field(ge=400, le=599)]
-    code: str
-    detail: str
-    instance: Annotated[str, Field(description="The path of the request")]
-    traceId: Annotated[str, Field(description="Finds in the log what happened")]
-    errors: NotRequired[list[FieldError]]
-    until: NotRequired[Moment]
-    allowedFrom: NotRequired[Moment]
-    alternatives: NotRequired[list[Alternative]]
-    differences: NotRequired[list[Difference]]
