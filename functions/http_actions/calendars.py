@@ -14,7 +14,7 @@ from functions.http_actions import representations as show
 from functions.http_actions.answers import subscriptions as answers
 from functions.http_actions.answers.common import Page
 from functions.http_actions.answers.service import UnreadableItem
-from functions.http_actions.endpoint import Answer, Call, Guid, Paged, endpoint
+from functions.http_actions.endpoint import GUID_IN_ANY_CASE, Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain
 from shared.domain.deadlines import Kind
 from shared.domain.errors import NotFound
@@ -35,8 +35,8 @@ class CalendarQuery(Paged):
     """Which moments to list, within how many days; `kind` is one or more of them with commas between."""
 
     days: Annotated[int, Field(ge=1, le=_MOST_DAYS)] = _DAYS
-    kind: Annotated[str, Field(pattern=f"^({_KINDS})(,({_KINDS}))*$")] | None = None
-    customer: Guid | None = None
+    kind: Annotated[str, Field(pattern=f"^({_KINDS})?(,({_KINDS})?)*$")] | None = None
+    customer: Annotated[str, Field(pattern=f"^({GUID_IN_ANY_CASE})?$")] | None = None
     routine: bool = False
     format: Literal["json", "csv"] = "json"
 
@@ -50,15 +50,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes fo
     Role.READ,
     Page[answers.CalendarItem],
     query=CalendarQuery,
-    refuses=("days_invalid", "calendar_too_long"),
+    refuses=("customer_not_found", "days_invalid", "calendar_too_long"),
     texts=("text/csv",),
 )
 async def get_calendar(call: Call) -> Answer:
     """What needs a person soon, by moment: windows closing, undecided renewals, ends, legacy licences."""
     question = _question(call)
+    size, mark = call.page()
     if call.choice("format", ["json", "csv"]) == "csv":
         return await _csv(call, question)
-    size, mark = call.page()
     page = await use_case.calendar(call.app, question, size, _place(mark))
     now = call.app.partner_center.microsoft_now()
     return call.listing([show.calendar_item(item, now) for item in page.items], _mark(page.following))

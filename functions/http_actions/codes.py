@@ -32,8 +32,11 @@ NAMED = {
     "caller": ("access_not_found",),
     "bulk": ("bulk_not_found",),
     "run": ("sync_run_not_found",),
+    "product": ("too_large",),
+    "price": ("too_large",),
+    "rule": ("too_large",),
 }
-"""What a route with this parameter answers where there is no such thing."""
+"""What a route with this parameter answers where there is no such thing, or can be none."""
 
 RULES = ("not_for_this_product", "trial", "not_in_this_state", "renewal_in_progress")
 """The rules table's refusals that hold for every action; those of one action are named at its route."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import azure.functions as func
 from pydantic import Field
@@ -30,7 +30,7 @@ class ResubmitBody(Body):
     """Why, and for a drift what may be done about it: respect keeps the hand edit, overwrite undoes it."""
 
     reason: Text = ""
-    drift_policy: str | None = None
+    drift_policy: Literal["respect", "overwrite"] | None = None
 
 
 class DismissBody(Body):
@@ -108,14 +108,7 @@ async def get_dead_letter(call: Call) -> Answer:
 async def resubmit_dead_letter(call: Call) -> Answer:
     """Open a dead operation again and push it."""
     body, _ = call.body(ResubmitBody)
-    policy = None
-    if body.drift_policy is not None:
-        allowed = [policy.value for policy in DriftPolicy if policy is not DriftPolicy.REVIEW]
-        if body.drift_policy not in allowed:
-            raise BadRequest(
-                "invalid_body", f"driftPolicy is one of {', '.join(allowed)}.", name="driftPolicy", status=422
-            )
-        policy = DriftPolicy(body.drift_policy)
+    policy = DriftPolicy(body.drift_policy) if body.drift_policy else None
     operation = await desk.resubmit(call.app, address_of(call), call.caller.id, why=body.reason, policy=policy)
     return Answer({"operation": show.operation(operation)}, 200 if operation.at_rest else 202)
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import azure.functions as func
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from functions.http_actions.declared import Declared, declares
@@ -39,6 +39,7 @@ MAX_PAGE = 200
 _JSON = "application/json"
 DEFAULT_PAGE = 50
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+GUID_IN_ANY_CASE = GUID.pattern.replace("a-f", "a-fA-F")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTINUATION = ("PartitionKey", "RowKey")
 
@@ -69,7 +70,14 @@ class Paged(Query):
 B = TypeVar("B", bound=Body)
 Q = TypeVar("Q", bound=Query)
 
-Guid = Annotated[str, Field(pattern=f"^{GUID.pattern.replace('a-f', 'a-fA-F')}$"), AfterValidator(str.lower)]
+
+def _whole(value: Any) -> Any:
+    """A whole number is one however its sender writes it: to JSON 12 and 12.0 are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+Guid = Annotated[str, Field(pattern=f"^{GUID_IN_ANY_CASE}$"), AfterValidator(str.lower)]
 Moment = AwareDatetime  # with its zone: a moment without one would be a day early or late somewhere
 
 

@@ -11,7 +11,7 @@ from functions.http_actions import codes
 from functions.http_actions import representations as show
 from functions.http_actions.answers import mappings as answers
 from functions.http_actions.answers.common import Page
-from functions.http_actions.endpoint import Answer, Body, Call, Paged, endpoint
+from functions.http_actions.endpoint import WHOLE, Answer, Body, Call, Paged, endpoint
 from functions.http_actions.prices import PricingBody
 from functions.http_actions.problems import BadRequest
 from functions.http_actions.reach import within_reach
@@ -27,7 +27,7 @@ blueprint = func.Blueprint()
 _SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
 
-Id = Annotated[int, Field(gt=0, lt=2**53)]
+Id = Annotated[int, Field(gt=0, lt=2**53), WHOLE]
 
 
 class CustomerBody(Body):

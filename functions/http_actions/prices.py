@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import azure.functions as func
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from functions.http_actions import codes
 from functions.http_actions import representations as show
@@ -29,9 +30,21 @@ _ANONYMOUS = func.AuthLevel.ANONYMOUS
 _CHANGE = "customers/{customer}/subscriptions/{subscription}/mapping/change-price"
 _MOST = Decimal(1_000_000)
 
-Price = Annotated[Decimal, Field(ge=-_MOST, le=_MOST, decimal_places=4)]
-Cost = Annotated[Decimal, Field(ge=0, le=_MOST, decimal_places=4)]
-Percent = Annotated[Decimal, Field(ge=-1000, le=1000, decimal_places=4)]
+_AMOUNT = re.compile(r"-?[0-9]{1,7}(\.[0-9]{1,4})?")
+
+
+def _amount(value: Any) -> Any:
+    """A text is digits with at most four after the point; `Decimal` would take 1e3, 1_000 and spaces too."""
+    if isinstance(value, str):
+        if not _AMOUNT.fullmatch(value):
+            raise ValueError("is a decimal such as 12.50, with at most four digits after the point")
+        return Decimal(value)
+    return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_TEXT = BeforeValidator(_amount)
+Price = Annotated[Decimal, Field(ge=-_MOST, le=_MOST, decimal_places=4), _TEXT]
+Cost = Annotated[Decimal, Field(ge=0, le=_MOST, decimal_places=4), _TEXT]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -60,7 +73,7 @@ class PromotionBody(Body):
     name: Word
     starts_on: date
     ends_on: date
-    percent_off: Annotated[Decimal, Field(gt=0, le=100, decimal_places=4)] | None = None
+    percent_off: Annotated[Decimal, Field(gt=0, le=100, decimal_places=4), _TEXT] | None = None
     unit_cost: Cost | None = None
     list_price: Price | None = None
 

@@ -9,15 +9,21 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, create_model
+from pydantic.alias_generators import to_pascal
 
 from function_app import app
 from functions.http_actions import codes
 from functions.http_actions.answers.problem import Problem
+from functions.http_actions.bulk_items import BODIES, Head
 from functions.http_actions.declared import Declared, declared_by
 from functions.http_actions.endpoint import Paged
 from functions.http_actions.problems import MEDIA_TYPE
+from functions.http_actions.representations import action_name
 from tests.openapi.schemas import schemas_of
 from tests.security.inventory import ROUTES, Route
 
@@ -64,12 +70,14 @@ _HEADERS = {
 }
 
 
+@cache
 def document() -> dict[str, Any]:
     """The whole document. Raises LookupError for a route that declares nothing."""
     declarations = {route: declaration_of(route) for route in ROUTES}
     answered = {kind for declared in declarations.values() for kind in declared.by_status.values() if kind is not None}
     taken = {declared.body for declared in declarations.values() if declared.body is not None}
-    schemas, components = schemas_of(sorted(taken, key=repr), [Problem, *sorted(answered, key=repr)])
+    schemas, components = schemas_of([*sorted(taken, key=repr), *_bulk_items()], [Problem, *sorted(answered, key=repr)])
+    components["BulkBody"]["properties"]["items"]["items"] = {"oneOf": [schemas[kind] for kind in _bulk_items()]}
     paths: dict[str, dict[str, Any]] = {}
     problems = _Problems(schemas[Problem])
     for route, declared in declarations.items():
@@ -96,6 +104,23 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"entra": _entra()},
         },
     }
+
+
+@cache
+def _bulk_items() -> list[type[BaseModel]]:
+    """An item of a bulk for each action: the body of its single action, and what every item has."""
+    head: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in Head.model_fields.items() if name != "action"
+    }
+    return [
+        create_model(
+            f"Bulk{to_pascal(action.value)}",
+            __base__=body,
+            __doc__=f"An item of a bulk that asks for {action_name(action)}.",
+            **{**head, "action": (Literal[action_name(action)], ...)},
+        )
+        for action, body in BODIES.items()
+    ]
 
 
 def as_text() -> str:

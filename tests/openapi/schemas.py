@@ -37,10 +37,17 @@ class Schemas(GenerateJsonSchema):
         return {**found, "properties": members, "required": list(members), "additionalProperties": False}
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
-        """Money is answered as text."""
+        """Money is answered as text, and taken as a number too; more than four digits after the point are refused."""
         if self.mode == "serialization":
             return {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
-        return super().decimal_schema(schema)
+        number: JsonSchemaValue = {"type": "number", "multipleOf": 0.0001}
+        bounds = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
+        number |= {word: float(schema[bound]) for bound, word in bounds.items() if bound in schema}  # type: ignore[literal-required]  # bounds of pydantic's schema
+        above = r"(?!0+(\.0+)?$)" if schema.get("gt") == 0 else ""
+        sign = "" if schema.get("ge", schema.get("gt")) == 0 else "-?"
+        digits = len(str(int(schema.get("le", 10**6)))) - 1
+        text = f"^{above}{sign}[0-9]{{1,{digits}}}(\\.[0-9]{{1,4}})?$"
+        return {"anyOf": [number, {"type": "string", "pattern": text}]}
 
 
 def schemas_of(taken: Iterable[Any], answered: Iterable[Any]) -> tuple[dict[Any, JsonSchemaValue], dict[str, Any]]:
