@@ -33,11 +33,11 @@ run: install ## start the local stack on port 7071 (PORT=...; TOUR=1 walks throu
 test: install ## run the whole test suite against a local stack on free ports
 	@"$(PY)" -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: install ## run the gate: format, lint, strict types, import directions, infrastructure, workflows, licences
+check: install ## run the gate: format, lint, strict types, import directions, infrastructure, workflows, licences, OpenAPI
 	"$(PY)" -m ruff format --check .
 	"$(PY)" -m ruff check .
 	"$(PY)" -m mypy
-	"$(PY)" -m pytest tests/architecture tests/infra tests/supply -m "not slow"
+	"$(PY)" -m pytest tests/architecture tests/infra tests/supply tests/openapi -m "not slow"
 
 sbom: $(INSTALLED) ## write the bill of materials of what is deployed to sbom.json (CycloneDX)
 	"$(PY)" -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json

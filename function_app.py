@@ -12,6 +12,7 @@ from functions.http_actions import (
     dead_letters,
     mappings,
     migrations,
+    openapi,
     operations,
     previews,
     prices,
@@ -28,6 +29,7 @@ from functions.timer_sync import changes, full, measure, retention, sweep, tick,
 
 HTTP = (
     service,
+    openapi,
     subscriptions,
     previews,
     actions,

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from local.stack import Stack, StackOptions
+from tests.openapi import conforming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,4 +90,5 @@ def simulator(stack: Stack) -> Iterator[Callable[[str], httpx.Client]]:
 
 
 def _client(base_url: str, headers: dict[str, str]) -> httpx.Client:
-    return httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False)
+    hooks = {"response": [conforming.require]}
+    return httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False, event_hooks=hooks)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import azure.functions as func
 from pydantic import Field
 
-from functions.http_actions.endpoint import GUID, Answer, Body, Call, Guid, endpoint
+from functions.http_actions.answers import service as answers
+from functions.http_actions.endpoint import GUID, Answer, Body, Call, Guid, Paged, endpoint
 from functions.http_actions.problems import BadRequest
 from functions.http_actions.representations import moment
 from shared.identity import Role
@@ -28,7 +29,7 @@ class AccessBody(Body):
 
 @blueprint.function_name("list_access")
 @blueprint.route(route="access", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.ACCESS)
+@endpoint(Role.ACCESS, answers.Grants, query=Paged)
 async def list_access(call: Call) -> Answer:
     """Every caller with a grant of its own; `default` is what all others see."""
     grants, following = await call.access.grants.page(*call.page())
@@ -39,7 +40,7 @@ async def list_access(call: Call) -> Answer:
 
 @blueprint.function_name("get_access")
 @blueprint.route(route="access/{caller}", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.ACCESS)
+@endpoint(Role.ACCESS, answers.GrantWithHistory)
 async def get_access(call: Call) -> Answer:
     """One caller's grant and its history."""
     stored = await use_cases.find_grant(call.access.grants, _caller(call))
@@ -49,7 +50,7 @@ async def get_access(call: Call) -> Answer:
 
 @blueprint.function_name("put_access")
 @blueprint.route(route="access/{caller}", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.ACCESS)
+@endpoint(Role.ACCESS, answers.Grant, body=AccessBody)
 async def put_access(call: Call) -> Answer:
     """Let a caller see these customers and no other, or all of them."""
     body, _ = call.body(AccessBody)
@@ -64,7 +65,7 @@ async def put_access(call: Call) -> Answer:
 
 @blueprint.function_name("delete_access")
 @blueprint.route(route="access/{caller}", methods=["DELETE"], auth_level=_ANONYMOUS)
-@endpoint(Role.ACCESS)
+@endpoint(Role.ACCESS, {204: None})
 async def delete_access(call: Call) -> Answer:
     """Take a caller's grant away; the default holds for it again."""
     caller = _caller(call)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Body, Call
+from functions.http_actions.answers.operations import Done as DoneAnswer
+from functions.http_actions.endpoint import WHOLE, Answer, Body, Call
 from functions.http_actions.problems import Problem, retry_after
 from shared.domain.actions import Action
 from shared.domain.asks import Ask, RestoreAsk
@@ -15,10 +16,11 @@ from shared.domain.preview import CONFIRM, CONFIRM_LOSSES
 from shared.usecases import act as acting
 from shared.usecases.badges import compute_badge
 
+ACTED = {200: DoneAnswer, 202: DoneAnswer}
 SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}"
 MAX_SEATS = 10_000_000  # the largest quantity that any offer names
 
-Seats = Annotated[int, Field(gt=0, le=MAX_SEATS)]
+Seats = Annotated[int, Field(gt=0, le=MAX_SEATS), WHOLE]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 

@@ -9,8 +9,10 @@ import azure.functions as func
 from pydantic.alias_generators import to_camel
 
 from functions.http_actions import representations as show
+from functions.http_actions.answers import operations as answers
+from functions.http_actions.answers.common import Page
 from functions.http_actions.bulk_items import BulkBody, wishes_of
-from functions.http_actions.endpoint import GUID, Answer, Call, endpoint
+from functions.http_actions.endpoint import GUID, Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, retry_after
 from shared.domain.bulk import Bulk, Item, counts
 from shared.domain.operation import Operation
@@ -24,7 +26,7 @@ _LOOK_AGAIN = timedelta(seconds=5)
 
 @blueprint.function_name("bulk")
 @blueprint.route(route="bulk", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, {202: answers.Bulk}, body=BulkBody, keyed=True)
 async def bulk(call: Call) -> Answer:
     """Take in up to a hundred actions; nothing is asked of Partner Center before the answer."""
     body, request_hash = call.body(BulkBody)
@@ -45,7 +47,7 @@ async def bulk(call: Call) -> Answer:
 
 @blueprint.function_name("get_bulk")
 @blueprint.route(route="bulk/{bulk}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.Bulk, headers=("Retry-After",))
 async def get_bulk(call: Call) -> Answer:
     """How far a bulk has come: counts, and the outcome of each item."""
     found = await _find(call)
@@ -55,7 +57,7 @@ async def get_bulk(call: Call) -> Answer:
 
 @blueprint.function_name("list_bulk_items")
 @blueprint.route(route="bulk/{bulk}/items", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.BulkItem], query=Paged)
 async def list_bulk_items(call: Call) -> Answer:
     """The items by pages, each with its operation as it is at this moment."""
     found = await _find(call)

@@ -32,7 +32,7 @@ class BulkBody(Body):
     items: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=MOST_ITEMS)]
 
 
-class _Head(Body):
+class Head(Body):
     """What every item has."""
 
     model_config = ConfigDict(extra="ignore")
@@ -99,7 +99,7 @@ def wishes_of(body: BulkBody) -> tuple[Wish, ...]:
 
 
 def _wish_of(item: dict[str, Any], name: str) -> tuple[Wish | None, list[dict[str, str]]]:
-    head, errors = _parsed(_Head, item, name)
+    head, errors = _parsed(Head, item, name)
     action = _ACTIONS.get(str(item.get("action")))
     if action is None:
         if isinstance(item.get("action"), str):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import azure.functions as func
+from pydantic import Field
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.answers import subscriptions as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.answers.service import UnreadableItem
+from functions.http_actions.endpoint import GUID_IN_ANY_CASE, Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain
 from shared.domain.deadlines import Kind
 from shared.domain.errors import NotFound
@@ -20,22 +24,41 @@ from shared.usecases import calendar as use_case
 blueprint = func.Blueprint()
 
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
+_KINDS = "|".join(kind.value for kind in Kind)
 _DAYS = 30
 _MOST_DAYS = 400
 _CSV_CUSTOMERS = 500  # read at a time
 _CSV_LINES = 20_000
+
+
+class CalendarQuery(Paged):
+    """Which moments to list, within how many days; `kind` is one or more of them with commas between."""
+
+    days: Annotated[int, Field(ge=1, le=_MOST_DAYS)] = _DAYS
+    kind: Annotated[str, Field(pattern=f"^({_KINDS})?(,({_KINDS})?)*$")] | None = None
+    customer: Annotated[str, Field(pattern=f"^({GUID_IN_ANY_CASE})?$")] | None = None
+    routine: bool = False
+    format: Literal["json", "csv"] = "json"
+
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes for a formula, and what hides one
 
 
 @blueprint.function_name("get_calendar")
 @blueprint.route(route="calendar", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(
+    Role.READ,
+    Page[answers.CalendarItem],
+    query=CalendarQuery,
+    refuses=("customer_not_found", "days_invalid", "calendar_too_long"),
+    texts=("text/csv",),
+)
 async def get_calendar(call: Call) -> Answer:
     """What needs a person soon, by moment: windows closing, undecided renewals, ends, legacy licences."""
     question = _question(call)
+    size, mark = call.page()
     if call.choice("format", ["json", "csv"]) == "csv":
         return await _csv(call, question)
-    size, mark = call.page()
     page = await use_case.calendar(call.app, question, size, _place(mark))
     now = call.app.partner_center.microsoft_now()
     return call.listing([show.calendar_item(item, now) for item in page.items], _mark(page.following))
@@ -43,7 +66,7 @@ async def get_calendar(call: Call) -> Answer:
 
 @blueprint.function_name("list_new_subscriptions")
 @blueprint.route(route="new-subscriptions", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.NewSubscription], query=Paged)
 async def list_new_subscriptions(call: Call) -> Answer:
     """Subscriptions that a sync has seen appear at a known customer and that are not mapped yet."""
     entries, following = await call.app.sync.indexes.new(*call.page())
@@ -61,7 +84,7 @@ async def list_new_subscriptions(call: Call) -> Answer:
 
 @blueprint.function_name("list_unreadable_items")
 @blueprint.route(route="unreadable-items", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, Page[UnreadableItem], query=Paged)
 async def list_unreadable_items(call: Call) -> Answer:
     """What Partner Center listed and nobody could understand, raw."""
     entries, following = await call.app.sync.indexes.unreadable(*call.page())

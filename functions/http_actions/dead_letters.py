@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import azure.functions as func
 from pydantic import Field
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.answers import operations as answers
+from functions.http_actions.endpoint import Answer, Body, Call, Paged, endpoint
 from functions.http_actions.operations import address_of
 from functions.http_actions.problems import BadRequest
 from functions.http_actions.reach import within_reach
@@ -29,7 +30,7 @@ class ResubmitBody(Body):
     """Why, and for a drift what may be done about it: respect keeps the hand edit, overwrite undoes it."""
 
     reason: Text = ""
-    drift_policy: str | None = None
+    drift_policy: Literal["respect", "overwrite"] | None = None
 
 
 class DismissBody(Body):
@@ -38,9 +39,17 @@ class DismissBody(Body):
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+class DeadLetterQuery(Paged):
+    """Which dead letters to list; `messagesAfter` is that of a `nextLink`."""
+
+    code: str | None = None
+    customer: str | None = None
+    messages_after: Annotated[int, Field(ge=0, lt=10**18)] | None = None
+
+
 @blueprint.function_name("list_dead_letters")
 @blueprint.route(route="dead-letters", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, answers.DeadLetters, query=DeadLetterQuery)
 async def list_dead_letters(call: Call) -> Answer:
     """Dead operations from the ledger, then the messages in the broker's dead-letter queue that nothing explains."""
     code, only = call.request.params.get("code"), str(call.request.params.get("customer", "")).lower()
@@ -81,7 +90,7 @@ async def _messages(call: Call, items: list[dict[str, Any]], after: int) -> Answ
 
 @blueprint.function_name("get_dead_letter")
 @blueprint.route(route="dead-letters/{operation}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, answers.DeadLetterWithEvents, refuses=("not_dead",))
 async def get_dead_letter(call: Call) -> Answer:
     """One dead operation with its history."""
     address = address_of(call)
@@ -95,25 +104,18 @@ async def get_dead_letter(call: Call) -> Answer:
 
 @blueprint.function_name("resubmit_dead_letter")
 @blueprint.route(route="dead-letters/{operation}/resubmit", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, {200: answers.Decided, 202: answers.Decided}, body=ResubmitBody)
 async def resubmit_dead_letter(call: Call) -> Answer:
     """Open a dead operation again and push it."""
     body, _ = call.body(ResubmitBody)
-    policy = None
-    if body.drift_policy is not None:
-        allowed = [policy.value for policy in DriftPolicy if policy is not DriftPolicy.REVIEW]
-        if body.drift_policy not in allowed:
-            raise BadRequest(
-                "invalid_body", f"driftPolicy is one of {', '.join(allowed)}.", name="driftPolicy", status=422
-            )
-        policy = DriftPolicy(body.drift_policy)
+    policy = DriftPolicy(body.drift_policy) if body.drift_policy else None
     operation = await desk.resubmit(call.app, address_of(call), call.caller.id, why=body.reason, policy=policy)
     return Answer({"operation": show.operation(operation)}, 200 if operation.at_rest else 202)
 
 
 @blueprint.function_name("dismiss_dead_letter")
 @blueprint.route(route="dead-letters/{operation}/dismiss", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, answers.Decided, body=DismissBody, refuses=("settling",))
 async def dismiss_dead_letter(call: Call) -> Answer:
     """Decide that a dead operation shall not be pushed; what Autotask has now is adopted."""
     body, _ = call.body(DismissBody)

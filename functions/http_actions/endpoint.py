@@ -18,9 +18,10 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import azure.functions as func
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from functions.http_actions.declared import Declared, declares
 from functions.http_actions.measured import request_span
 from functions.http_actions.problems import MEDIA_TYPE, BadRequest, Problem, problem_of
 from shared import telemetry
@@ -38,6 +39,7 @@ MAX_PAGE = 200
 _JSON = "application/json"
 DEFAULT_PAGE = 50
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+GUID_IN_ANY_CASE = GUID.pattern.replace("a-f", "a-fA-F")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTINUATION = ("PartitionKey", "RowKey")
 
@@ -48,16 +50,34 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, defer_build=True)
 
 
+class NoChoices(Body):
+    """Nothing: there is nothing to choose."""
+
+
 class Query(BaseModel):
     """Base of the query parameters of a route that has many: camelCase names, and an unknown one is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True)
 
 
+class Paged(Query):
+    """The query parameters of a list; `continuation` is that of a `nextLink`."""
+
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE, description="Items of a page")] = DEFAULT_PAGE
+    continuation: Annotated[str, Field(description="Where to go on, as the `nextLink` of a page says")] | None = None
+
+
 B = TypeVar("B", bound=Body)
 Q = TypeVar("Q", bound=Query)
 
-Guid = Annotated[str, Field(pattern=f"(?i)^{GUID.pattern}$"), AfterValidator(str.lower)]
+
+def _whole(value: Any) -> Any:
+    """A whole number is one however its sender writes it: to JSON 12 and 12.0 are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+Guid = Annotated[str, Field(pattern=f"^{GUID_IN_ANY_CASE}$"), AfterValidator(str.lower)]
 Moment = AwareDatetime  # with its zone: a moment without one would be a day early or late somewhere
 
 
@@ -205,10 +225,25 @@ Handler = Callable[[Call], Coroutine[Any, Any, "Answer | Problem"]]
 Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
-def endpoint(role: Role) -> Callable[[Handler], Function]:
-    """Make a handler an HTTP function that verifies its caller first and answers every error as a problem."""
+def endpoint(
+    role: Role,
+    answers: Any = None,
+    *,
+    body: type[Body] | None = None,
+    query: type[Query] | None = None,
+    keyed: bool = False,
+    refuses: tuple[str, ...] = (),
+    texts: tuple[str, ...] = (),
+    headers: tuple[str, ...] = (),
+) -> Callable[[Handler], Function]:
+    """Make a handler an HTTP function that verifies its caller first and answers every error as a problem.
+
+    What it takes, answers and refuses is declared for the API's document; see `Declared`.
+    """
+    declaration = Declared(answers, body, query, keyed, refuses, texts, headers, role)
 
     def wrap(handler: Handler) -> Function:
+        @declares(declaration)
         async def function(req: func.HttpRequest) -> func.HttpResponse:
             with request_span(req, handler.__name__) as span:
                 response = await _respond(handler, role, req)
@@ -218,6 +253,7 @@ def endpoint(role: Role) -> Callable[[Handler], Function]:
         function.__name__ = handler.__name__
         function.__doc__ = handler.__doc__
         function.__module__ = handler.__module__
+        setattr(function, HANDLER, handler)
         setattr(function, ROLE, role)
         return function
 
@@ -243,6 +279,7 @@ async def _respond(handler: Handler, role: Role, req: func.HttpRequest) -> func.
 
 
 ROLE = "required_role"
+HANDLER = "handler"
 
 
 def _customer_of(req: func.HttpRequest) -> str | None:

@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 import azure.functions as func
 from pydantic import Field
 
+from functions.http_actions import codes
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.answers import mappings as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.endpoint import WHOLE, Answer, Body, Call, Paged, endpoint
 from functions.http_actions.prices import PricingBody
 from functions.http_actions.problems import BadRequest
 from functions.http_actions.reach import within_reach
@@ -24,7 +27,7 @@ blueprint = func.Blueprint()
 _SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
 
-Id = Annotated[int, Field(gt=0, lt=2**53)]
+Id = Annotated[int, Field(gt=0, lt=2**53), WHOLE]
 
 
 class CustomerBody(Body):
@@ -73,7 +76,7 @@ class SubscriptionBody(Body):
 
 @blueprint.function_name("list_customer_mappings")
 @blueprint.route(route="mappings/customers", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.CustomerMapping], query=Paged)
 async def list_customer_mappings(call: Call) -> Answer:
     """The mappings of the customers that the caller may see."""
 
@@ -89,7 +92,7 @@ async def list_customer_mappings(call: Call) -> Answer:
 
 @blueprint.function_name("put_customer_mapping")
 @blueprint.route(route="mappings/customers/{customer}", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, answers.CustomerMapping, body=CustomerBody, refuses=("company_not_found",))
 async def put_customer_mapping(call: Call) -> Answer:
     """Map a customer to a company, or change it."""
     body, _ = call.body(CustomerBody)
@@ -101,7 +104,7 @@ async def put_customer_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("get_customer_mapping")
 @blueprint.route(route="mappings/customers/{customer}", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.CustomerMapping, refuses=("mapping_not_found",))
 async def get_customer_mapping(call: Call) -> Answer:
     """One customer's mapping."""
     mapping = await call.app.mappings.customer(call.guid("customer"))
@@ -112,7 +115,7 @@ async def get_customer_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("delete_customer_mapping")
 @blueprint.route(route="mappings/customers/{customer}", methods=["DELETE"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, {204: None})
 async def delete_customer_mapping(call: Call) -> Answer:
     """Remove a customer's mapping; its subscriptions keep theirs."""
     await call.app.mappings.remove("customers", call.guid("customer"))
@@ -121,7 +124,7 @@ async def delete_customer_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("list_product_mappings")
 @blueprint.route(route="mappings/products", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.ProductMapping], query=Paged)
 async def list_product_mappings(call: Call) -> Answer:
     """All products' mappings."""
     items, following = await call.app.mappings.products(*call.page())
@@ -130,7 +133,7 @@ async def list_product_mappings(call: Call) -> Answer:
 
 @blueprint.function_name("put_product_mapping")
 @blueprint.route(route="mappings/products", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, answers.ProductMapping, body=ProductBody, refuses=("service_not_found",))
 async def put_product_mapping(call: Call) -> Answer:
     """Map an offer (product, term, billing frequency) to a service, or change it."""
     call.caller.reach.require_all()
@@ -149,7 +152,7 @@ async def put_product_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("delete_product_mapping")
 @blueprint.route(route="mappings/products/{product}", methods=["DELETE"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, {204: None})
 async def delete_product_mapping(call: Call) -> Answer:
     """Remove a product's mapping; mapped subscriptions keep their lines."""
     call.caller.reach.require_all()
@@ -159,7 +162,7 @@ async def delete_product_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("list_subscription_mappings")
 @blueprint.route(route="mappings/subscriptions", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.SubscriptionMapping], query=Paged)
 async def list_subscription_mappings(call: Call) -> Answer:
     """The mappings of all subscriptions of the customers that the caller may see."""
 
@@ -174,7 +177,7 @@ async def list_subscription_mappings(call: Call) -> Answer:
 
 @blueprint.function_name("get_subscription_mapping")
 @blueprint.route(route=_SUBSCRIPTION, methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.SubscriptionMapping, refuses=("mapping_not_found",))
 async def get_subscription_mapping(call: Call) -> Answer:
     """One subscription's mapping."""
     stored = await call.app.mappings.subscription(call.guid("customer"), call.guid("subscription"))
@@ -185,7 +188,12 @@ async def get_subscription_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("put_subscription_mapping")
 @blueprint.route(route=_SUBSCRIPTION, methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(
+    Role.MAPPINGS,
+    {200: answers.Mapped, 202: answers.Mapped},
+    body=SubscriptionBody,
+    refuses=(*codes.PLACING, *codes.PRICING),
+)
 async def put_subscription_mapping(call: Call) -> Answer:
     """Map a subscription to a contract line, or move it to another one."""
     body, _ = call.body(SubscriptionBody)
@@ -205,7 +213,7 @@ async def put_subscription_mapping(call: Call) -> Answer:
 
 @blueprint.function_name("delete_subscription_mapping")
 @blueprint.route(route=_SUBSCRIPTION, methods=["DELETE"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, {204: None}, refuses=("operation_in_progress", "line_busy"))
 async def delete_subscription_mapping(call: Call) -> Answer:
     """Give a subscription's mapping up; the line keeps its units."""
     customer, subscription = call.guid("customer"), call.guid("subscription")

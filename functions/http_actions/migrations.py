@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import azure.functions as func
+from typing_extensions import TypedDict
 
-from functions.http_actions.acting import SUBSCRIPTION, ActionBody, ConfirmedBody, Seats, Word, perform
-from functions.http_actions.endpoint import Answer, Call, Moment, endpoint
+from functions.http_actions import codes
+from functions.http_actions.acting import ACTED, SUBSCRIPTION, ActionBody, ConfirmedBody, Seats, Word, perform
+from functions.http_actions.endpoint import Answer, Call, Moment, Query, endpoint
 from functions.http_actions.problems import Problem, camel, plain
 from shared.domain.actions import Action
 from shared.domain.asks import Ask, CancelScheduleAsk, MigrateAsk, MigrationScheduleAsk
+from shared.domain.migration import MigrationSchedule
 from shared.identity import Role
-from shared.usecases.options import migrate_options
+from shared.usecases.options import MigrateOptions, migrate_options
 
 blueprint = func.Blueprint()
 
@@ -47,9 +50,21 @@ class ScheduleBody(MigrateBody):
         return MigrationScheduleAsk(self.migration(), self.target_date)
 
 
+class OptionsQuery(Query):
+    """Whether a new full term shall begin."""
+
+    purchase_full_term: bool = False
+
+
+class Schedules(TypedDict):
+    """The scheduled migrations of a subscription."""
+
+    value: list[MigrationSchedule]
+
+
 @blueprint.function_name("migrate_options")
 @blueprint.route(route=f"{SUBSCRIPTION}/migrate/options", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, MigrateOptions, query=OptionsQuery, refuses=(*codes.RULES, "add_on"))
 async def list_migrate_options(call: Call) -> Answer:
     """The terms and billing frequencies that a legacy subscription can be migrated with, and why others not."""
     wanted = MigrateAsk(full_term=call.choice("purchaseFullTerm", ["true", "false"]) == "true")
@@ -59,7 +74,7 @@ async def list_migrate_options(call: Call) -> Answer:
 
 @blueprint.function_name("migrate")
 @blueprint.route(route=f"{SUBSCRIPTION}/migrate", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=MigrateBody, keyed=True, refuses=(*codes.ACTION, *codes.MIGRATING))
 async def migrate(call: Call) -> Answer | Problem:
     """Take a legacy subscription with its add-ons to new commerce. It takes hours and cannot be undone."""
     body, request_hash = call.body(MigrateBody)
@@ -68,7 +83,7 @@ async def migrate(call: Call) -> Answer | Problem:
 
 @blueprint.function_name("list_migration_schedules")
 @blueprint.route(route=_SCHEDULES, methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Schedules)
 async def list_migration_schedules(call: Call) -> Answer:
     """The scheduled migrations of a subscription, ended ones too."""
     customer, subscription = call.guid("customer"), call.guid("subscription")
@@ -78,7 +93,7 @@ async def list_migration_schedules(call: Call) -> Answer:
 
 @blueprint.function_name("schedule_migration")
 @blueprint.route(route=_SCHEDULES, methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=ScheduleBody, keyed=True, refuses=(*codes.ACTION, *codes.MIGRATING))
 async def schedule_migration(call: Call) -> Answer | Problem:
     """Let Microsoft migrate the subscription at a date or at its renewal."""
     body, request_hash = call.body(ScheduleBody)
@@ -87,7 +102,7 @@ async def schedule_migration(call: Call) -> Answer | Problem:
 
 @blueprint.function_name("change_migration_schedule")
 @blueprint.route(route=f"{_SCHEDULES}/{{schedule}}", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=ScheduleBody, keyed=True, refuses=(*codes.ACTION, *codes.MIGRATING))
 async def change_migration_schedule(call: Call) -> Answer | Problem:
     """Replace what a scheduled migration will do."""
     body, request_hash = call.body(ScheduleBody)
@@ -97,7 +112,7 @@ async def change_migration_schedule(call: Call) -> Answer | Problem:
 
 @blueprint.function_name("cancel_migration_schedule")
 @blueprint.route(route=f"{_SCHEDULES}/{{schedule}}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=ActionBody, keyed=True, refuses=(*codes.ACTION, *codes.MIGRATING))
 async def cancel_migration_schedule(call: Call) -> Answer | Problem:
     """Keep a scheduled migration from taking place."""
     body, request_hash = call.body(ActionBody)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.answers import operations as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.endpoint import Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest
 from shared.domain.operation import Address
 from shared.identity import Role
@@ -21,7 +23,7 @@ blueprint = func.Blueprint()
     methods=["GET"],
     auth_level=func.AuthLevel.ANONYMOUS,
 )
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.Operation], query=Paged)
 async def list_operations(call: Call) -> Answer:
     """A subscription's operations in the order in which they were accepted, by pages."""
     customer, subscription = call.guid("customer"), call.guid("subscription")
@@ -36,7 +38,7 @@ async def list_operations(call: Call) -> Answer:
 
 @blueprint.function_name("get_operation")
 @blueprint.route(route="operations/{operation}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.OperationWithEvents)
 async def get_operation(call: Call) -> Answer:
     """One operation with its history."""
     address = address_of(call)

@@ -10,6 +10,7 @@ import azure.functions as func
 
 from functions.http_actions import representations as show
 from functions.http_actions.acting import SUBSCRIPTION, Seats, Word
+from functions.http_actions.answers import subscriptions as answers
 from functions.http_actions.endpoint import Answer, Call, Guid, Moment, Query, endpoint
 from functions.http_actions.problems import BadRequest, camel, plain
 from shared.domain.actions import Action
@@ -76,7 +77,7 @@ class Choices(Query):
 
 @blueprint.function_name("preview_action")
 @blueprint.route(route=f"{SUBSCRIPTION}/preview/{{action}}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.Preview, query=Choices, refuses=("action_not_found", "quantity_missing"))
 async def preview_action(call: Call) -> Answer:
     """What an action would do now: time remaining, seats that can be given back, losses, and the bill."""
     action = _PREVIEWED.get(call.text("action"))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import azure.functions as func
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from functions.http_actions import codes
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.answers import mappings as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.endpoint import Answer, Body, Call, Paged, endpoint
 from functions.http_actions.problems import plain
 from shared.domain.operation import Operation
 from shared.domain.pricing import Margin, Offer, PriceRow, PriceRule, PriceSource, Pricing, Promotion
@@ -26,9 +30,21 @@ _ANONYMOUS = func.AuthLevel.ANONYMOUS
 _CHANGE = "customers/{customer}/subscriptions/{subscription}/mapping/change-price"
 _MOST = Decimal(1_000_000)
 
-Price = Annotated[Decimal, Field(ge=-_MOST, le=_MOST, decimal_places=4)]
-Cost = Annotated[Decimal, Field(ge=0, le=_MOST, decimal_places=4)]
-Percent = Annotated[Decimal, Field(ge=-1000, le=1000, decimal_places=4)]
+_AMOUNT = re.compile(r"-?[0-9]{1,7}(\.[0-9]{1,4})?")
+
+
+def _amount(value: Any) -> Any:
+    """A text is digits with at most four after the point; `Decimal` would take 1e3, 1_000 and spaces too."""
+    if isinstance(value, str):
+        if not _AMOUNT.fullmatch(value):
+            raise ValueError("is a decimal such as 12.50, with at most four digits after the point")
+        return Decimal(value)
+    return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_TEXT = BeforeValidator(_amount)
+Price = Annotated[Decimal, Field(ge=-_MOST, le=_MOST, decimal_places=4), _TEXT]
+Cost = Annotated[Decimal, Field(ge=0, le=_MOST, decimal_places=4), _TEXT]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -57,7 +73,7 @@ class PromotionBody(Body):
     name: Word
     starts_on: date
     ends_on: date
-    percent_off: Annotated[Decimal, Field(gt=0, le=100, decimal_places=4)] | None = None
+    percent_off: Annotated[Decimal, Field(gt=0, le=100, decimal_places=4), _TEXT] | None = None
     unit_cost: Cost | None = None
     list_price: Price | None = None
 
@@ -142,7 +158,13 @@ class ApplyBody(Body):
 
 @blueprint.function_name("change_price")
 @blueprint.route(route=_CHANGE, methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(
+    Role.MAPPINGS,
+    {200: answers.PriceChanged, 202: answers.PriceChanged},
+    body=PricingBody,
+    keyed=True,
+    refuses=("not_mapped", "operation_in_progress", *codes.PRICING),
+)
 async def change_a_price(call: Call) -> Answer:
     """Change what a mapped subscription is billed at and costs, from the date of its policy."""
     body, request_hash = call.body(PricingBody)
@@ -166,7 +188,7 @@ async def change_a_price(call: Call) -> Answer:
 
 @blueprint.function_name("list_prices")
 @blueprint.route(route="mappings/prices", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.Price], query=Paged)
 async def list_prices(call: Call) -> Answer:
     """The price list."""
     items, following = await call.app.mappings.prices.rows(*call.page())
@@ -175,7 +197,7 @@ async def list_prices(call: Call) -> Answer:
 
 @blueprint.function_name("put_price")
 @blueprint.route(route="mappings/prices", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, answers.Price, body=PriceBody)
 async def put_price(call: Call) -> Answer:
     """Create a row of the price list, or change the one of the same offer and first day."""
     call.caller.reach.require_all()
@@ -187,7 +209,7 @@ async def put_price(call: Call) -> Answer:
 
 @blueprint.function_name("delete_price")
 @blueprint.route(route="mappings/prices/{price}", methods=["DELETE"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, {204: None})
 async def delete_price(call: Call) -> Answer:
     """Remove a row of the price list; what is billed stays until the list is applied."""
     call.caller.reach.require_all()
@@ -197,7 +219,7 @@ async def delete_price(call: Call) -> Answer:
 
 @blueprint.function_name("list_price_rules")
 @blueprint.route(route="mappings/price-rules", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[answers.PriceRule], query=Paged)
 async def list_price_rules(call: Call) -> Answer:
     """The margin rules, without those for customers that the caller may not see."""
     items, following = await call.app.mappings.prices.rules(*call.page())
@@ -208,7 +230,7 @@ async def list_price_rules(call: Call) -> Answer:
 
 @blueprint.function_name("put_price_rule")
 @blueprint.route(route="mappings/price-rules", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, answers.PriceRule, body=RuleBody)
 async def put_price_rule(call: Call) -> Answer:
     """Create the margin rule of a scope, or change it."""
     call.caller.reach.require_all()
@@ -220,7 +242,7 @@ async def put_price_rule(call: Call) -> Answer:
 
 @blueprint.function_name("delete_price_rule")
 @blueprint.route(route="mappings/price-rules/{rule}", methods=["DELETE"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, {204: None})
 async def delete_price_rule(call: Call) -> Answer:
     """Remove a margin rule; what is billed stays until the list is applied."""
     call.caller.reach.require_all()
@@ -230,7 +252,7 @@ async def delete_price_rule(call: Call) -> Answer:
 
 @blueprint.function_name("apply_prices")
 @blueprint.route(route="mappings/prices/apply", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, Page[answers.LineChange], body=ApplyBody, query=Paged)
 async def apply_prices(call: Call) -> Answer:
     """Put the price list into force on a page of the mappings that follow it, or say what that would change."""
     body, _ = call.body(ApplyBody)

@@ -8,8 +8,10 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field, model_validator
 
+from functions.http_actions import codes
 from functions.http_actions import representations as show
-from functions.http_actions.acting import SUBSCRIPTION, ActionBody, Seats, Word, perform
+from functions.http_actions.acting import ACTED, SUBSCRIPTION, ActionBody, Seats, Word, perform
+from functions.http_actions.answers.subscriptions import Renewal
 from functions.http_actions.endpoint import Answer, Call, Moment, endpoint
 from functions.http_actions.problems import Problem
 from shared.domain.actions import Action, decide
@@ -61,7 +63,7 @@ class AutoRenewBody(ActionBody):
 
 @blueprint.function_name("get_renewal")
 @blueprint.route(route=_RENEWAL, methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Renewal)
 async def get_renewal(call: Call) -> Answer:
     """What will happen at the renewal, as Partner Center shows it at this moment, and what may be changed of it."""
     customer, subscription = call.guid("customer"), call.guid("subscription")
@@ -81,7 +83,7 @@ async def get_renewal(call: Call) -> Answer:
 
 @blueprint.function_name("schedule_renewal")
 @blueprint.route(route=_RENEWAL, methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=RenewalBody, keyed=True, refuses=(*codes.ACTION, *codes.RENEWING))
 async def schedule_renewal(call: Call) -> Answer | Problem:
     """Schedule seats, product, term or billing for the next term."""
     body, request_hash = call.body(RenewalBody)
@@ -90,7 +92,7 @@ async def schedule_renewal(call: Call) -> Answer | Problem:
 
 @blueprint.function_name("remove_schedule")
 @blueprint.route(route=_RENEWAL, methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=ActionBody, keyed=True, refuses=codes.ACTION)
 async def remove_schedule(call: Call) -> Answer | Problem:
     """Let the subscription renew as it is."""
     body, request_hash = call.body(ActionBody)
@@ -99,7 +101,7 @@ async def remove_schedule(call: Call) -> Answer | Problem:
 
 @blueprint.function_name("auto_renew")
 @blueprint.route(route=f"{SUBSCRIPTION}/auto-renew", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=AutoRenewBody, keyed=True, refuses=codes.ACTION)
 async def auto_renew(call: Call) -> Answer | Problem:
     """Turn auto-renew on or off."""
     body, request_hash = call.body(AutoRenewBody)

@@ -8,7 +8,9 @@ import azure.functions as func
 from pydantic import Field
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Body, Call, endpoint
+from functions.http_actions.answers import operations as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.endpoint import Answer, Body, Call, Paged, endpoint
 from functions.http_actions.operations import address_of
 from shared.domain.operation import Address
 from shared.identity import Role
@@ -33,7 +35,7 @@ class DismissBody(Body):
 
 @blueprint.function_name("list_reviews")
 @blueprint.route(route="reviews", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, Page[answers.Operation], query=Paged)
 async def list_reviews(call: Call) -> Answer:
     """Detected operations that wait for a person."""
     entries, following = await call.app.sync.indexes.reviews(*call.page())
@@ -50,7 +52,7 @@ async def list_reviews(call: Call) -> Answer:
 
 @blueprint.function_name("release_operation")
 @blueprint.route(route="operations/{operation}/release", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, {202: answers.Decided}, body=ReleaseBody, refuses=("line_changed",))
 async def release_operation(call: Call) -> Answer:
     """Let a held change be billed."""
     body, _ = call.body(ReleaseBody)
@@ -60,7 +62,7 @@ async def release_operation(call: Call) -> Answer:
 
 @blueprint.function_name("dismiss_operation")
 @blueprint.route(route="operations/{operation}/dismiss", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS)
+@endpoint(Role.DEAD_LETTERS, answers.Decided, body=DismissBody)
 async def dismiss_operation(call: Call) -> Answer:
     """Decide that a held change shall not be billed."""
     body, _ = call.body(DismissBody)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import azure.functions as func
 
+from functions.http_actions.answers.service import Live, Ready
+from functions.http_actions.declared import Declared, declares
 from functions.http_actions.endpoint import Answer, Call, endpoint, respond
 from shared.identity import Role
 from shared.usecases.readiness import State, readiness
@@ -13,6 +15,7 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("live")
 @blueprint.route(route="health/live", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@declares(Declared(Live))
 async def live(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
     """The process answers."""
     return respond(Answer({"status": "live"}))
@@ -20,7 +23,7 @@ async def live(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - th
 
 @blueprint.function_name("ready")
 @blueprint.route(route="health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, {200: Ready, 503: Ready})
 async def ready(call: Call) -> Answer:
     """Each dependency with its state, and until when calls to it are stopped; 503 where one does not answer."""
     found = await readiness(call.app)

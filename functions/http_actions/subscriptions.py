@@ -7,7 +7,9 @@ import asyncio
 import azure.functions as func
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.answers.common import Badge, Page
+from functions.http_actions.answers.subscriptions import Customer, Subscription, SubscriptionNow
+from functions.http_actions.endpoint import Answer, Call, Paged, endpoint
 from functions.http_actions.reach import within_reach
 from shared.domain.subscription import Family, State
 from shared.identity import Role
@@ -20,9 +22,17 @@ from shared.usecases.sync import sync_customer
 blueprint = func.Blueprint()
 
 
+class Filters(Paged):
+    """Which subscriptions to list."""
+
+    state: State | None = None
+    badge: Badge | None = None
+    family: Family | None = None
+
+
 @blueprint.function_name("list_customers")
 @blueprint.route(route="customers", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[Customer], query=Paged)
 async def list_customers(call: Call) -> Answer:
     """The customers that the caller may see, by pages."""
 
@@ -39,7 +49,7 @@ async def list_customers(call: Call) -> Answer:
 
 @blueprint.function_name("list_subscriptions_of_customer")
 @blueprint.route(route="customers/{customer}/subscriptions", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[Subscription], query=Filters)
 async def list_subscriptions_of_customer(call: Call) -> Answer:
     """A customer's subscriptions; a customer that no sync has met yet is read from Partner Center first."""
     customer = call.guid("customer")
@@ -50,7 +60,7 @@ async def list_subscriptions_of_customer(call: Call) -> Answer:
 
 @blueprint.function_name("list_subscriptions")
 @blueprint.route(route="subscriptions", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, Page[Subscription], query=Filters)
 async def list_subscriptions(call: Call) -> Answer:
     """Subscriptions across all customers that the caller may see."""
     return await _list(call, None)
@@ -60,7 +70,7 @@ async def list_subscriptions(call: Call) -> Answer:
 @blueprint.route(
     route="customers/{customer}/subscriptions/{subscription}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS
 )
-@endpoint(Role.READ)
+@endpoint(Role.READ, SubscriptionNow)
 async def get_subscription(call: Call) -> Answer:
     """One subscription as Partner Center shows it at this moment."""
     customer, subscription = call.guid("customer"), call.guid("subscription")

@@ -7,8 +7,10 @@ from typing import Any
 import azure.functions as func
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Body, Call, endpoint
-from functions.http_actions.problems import BadRequest, plain
+from functions.http_actions.answers import service as answers
+from functions.http_actions.answers.operations import Looked
+from functions.http_actions.endpoint import Answer, Call, NoChoices, endpoint
+from functions.http_actions.problems import BadRequest, camel, plain
 from shared.domain.sync_run import Run
 from shared.identity import Role
 from shared.usecases.sync import sync_customer
@@ -21,10 +23,10 @@ _ANONYMOUS = func.AuthLevel.ANONYMOUS
 
 @blueprint.function_name("start_sync")
 @blueprint.route(route="sync/runs", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, {202: answers.SyncStarted}, body=NoChoices, headers=("Location", "Retry-After"))
 async def start_sync(call: Call) -> Answer:
     """Start a full sync, or give the one that is open: 202; the tick works on it."""
-    call.body(Body)
+    call.body(NoChoices)
     run, _ = await begin(call.app, "request", call.caller.id)
     shown = _shown(call, run)
     return Answer({"run": shown}, 202, {"Location": shown["links"]["self"], "Retry-After": "30"})
@@ -32,19 +34,19 @@ async def start_sync(call: Call) -> Answer:
 
 @blueprint.function_name("list_syncs")
 @blueprint.route(route="sync/runs", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.SyncRuns)
 async def list_syncs(call: Call) -> Answer:
     """The open full sync and those that have ended, the newest first; and how the incremental sync went last."""
     state = await call.app.sync.runs.state()
     open_ones = [state.value.current] if state.value.current else []
     runs = [_shown(call, run) for run in [*open_ones, *await call.app.sync.runs.ended()]]
     cursor = await call.app.sync.audit.read()
-    return Answer({"value": runs, "incremental": plain(cursor.value) if cursor else None})
+    return Answer({"value": runs, "incremental": camel(plain(cursor.value)) if cursor else None})
 
 
 @blueprint.function_name("get_sync")
 @blueprint.route(route="sync/runs/{run}", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, answers.SyncRun)
 async def get_sync(call: Call) -> Answer:
     """One full sync with its progress."""
     name = call.text("run")
@@ -58,10 +60,10 @@ async def get_sync(call: Call) -> Answer:
 
 @blueprint.function_name("sync_customer")
 @blueprint.route(route="customers/{customer}/sync", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, Looked, body=NoChoices)
 async def sync_one_customer(call: Call) -> Answer:
     """Read all subscriptions of a customer from Partner Center now; what changed."""
-    call.body(Body)
+    call.body(NoChoices)
     return Answer(show.looked(await sync_customer(call.app, call.guid("customer"))))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.http_actions.acting import SUBSCRIPTION, ConfirmedBody, Seats, Word, perform
+from functions.http_actions import codes
+from functions.http_actions.acting import ACTED, SUBSCRIPTION, ConfirmedBody, Seats, Word, perform
 from functions.http_actions.endpoint import Answer, Call, Guid, endpoint
 from functions.http_actions.problems import Problem, camel, plain
 from shared.domain.actions import Action
 from shared.domain.asks import UpgradeAsk
 from shared.identity import Role
-from shared.usecases.options import upgrade_options
+from shared.usecases.options import UpgradeOptions, upgrade_options
 
 blueprint = func.Blueprint()
 
@@ -44,7 +45,7 @@ class UpgradeBody(ConfirmedBody):
 
 @blueprint.function_name("upgrade_options")
 @blueprint.route(route=f"{SUBSCRIPTION}/upgrade/options", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(Role.READ, UpgradeOptions, refuses=codes.RULES)
 async def list_upgrade_options(call: Call) -> Answer:
     """All products that the subscription can be upgraded to, now and at its renewal, and why others not."""
     found = await upgrade_options(call.app, call.guid("customer"), call.guid("subscription"))
@@ -53,7 +54,7 @@ async def list_upgrade_options(call: Call) -> Answer:
 
 @blueprint.function_name("upgrade")
 @blueprint.route(route=f"{SUBSCRIPTION}/upgrade", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.OPERATE)
+@endpoint(Role.OPERATE, ACTED, body=UpgradeBody, keyed=True, refuses=(*codes.ACTION, *codes.UPGRADING))
 async def upgrade(call: Call) -> Answer | Problem:
     """Upgrade all or some seats, into a subscription of their own or an existing one. It cannot be undone."""
     body, request_hash = call.body(UpgradeBody)

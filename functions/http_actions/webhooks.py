@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 
 import azure.functions as func
+from pydantic import BaseModel, ConfigDict
 
+from functions.http_actions.answers.service import Hint
+from functions.http_actions.declared import Declared, declares
 from functions.http_actions.endpoint import Answer, respond, respond_problem
 from functions.http_actions.measured import request_span
 from functions.http_actions.problems import BadRequest, problem_of
@@ -16,11 +19,27 @@ from shared.wiring import services
 blueprint = func.Blueprint()
 log = logging.getLogger(__name__)
 
+
+class PartnerCenterEvent(BaseModel):
+    """An event as Microsoft sends it; names in any letter case, and whatever else it holds is ignored."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
+
+    EventName: str
+    ResourceUri: str
+    ResourceName: str | None = None
+    AuditUri: str | None = None
+    ResourceChangeUtcDate: str | None = None
+
+
 _MOST_BYTES = 16 * 1024
 
 
 @blueprint.function_name("partner_center_webhook")
 @blueprint.route(route="partner-center/webhook", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@declares(
+    Declared(Hint, body=PartnerCenterEvent, refuses=("not_signed", "not_an_event", "unavailable", "misconfigured"))
+)
 async def partner_center_webhook(req: func.HttpRequest) -> func.HttpResponse:
     """Take an event in: no bearer token, Microsoft's signature instead. It only hints that something is to be read."""
     with request_span(req, "partner_center_webhook") as span:

@@ -67,7 +67,7 @@ LAYERS = (
             *(f"shared.storage.{name}" for name in REPOSITORIES),
         ),
     ),
-    Layer("functions/", ("functions", "shared", "azure.functions", "pydantic")),
+    Layer("functions/", ("functions", "shared", "azure.functions", "pydantic", "typing_extensions")),
     Layer("function_app.py", ("functions", "azure.functions")),
     Layer(
         "infra/",

@@ -7,9 +7,11 @@ import sys
 from local.stack import Stack
 from tests.documents import dialogs
 from tests.documents.generated import DOCS, expected, with_part
+from tests.openapi import conforming, document
 
 for path, text in expected().items():
     path.write_text(text, encoding="utf-8")
+conforming.FILE.write_text(document.as_text(), encoding="utf-8")
 if "dialogs" in sys.argv[1:]:
     api = DOCS / "api.md"
     with Stack(dialogs.options()) as stack:

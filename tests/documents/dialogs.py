@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from local.stack import Stack, StackOptions
+from tests.openapi import conforming
 
 NORTHWIND = "0b7f5b9d-3c61-4f0e-8f9a-51c2a7d4e101"
 FABRIKAM = "2e4d8c11-7a90-4c1c-a1b5-0f6e3b2d7a02"
@@ -176,7 +177,11 @@ def ask_all(stack: Stack) -> Iterator[tuple[Dialog, list[Asked]]]:
     numbers = iter(range(1, 1000))
     clients = {
         name: httpx.Client(
-            base_url=stack.ready["api"], headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+            base_url=stack.ready["api"],
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            trust_env=False,
+            event_hooks={"response": [conforming.require]},
         )
         for name, token in stack.ready["tokens"].items()
     }

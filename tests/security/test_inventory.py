@@ -10,6 +10,7 @@ from tests.security.inventory import GUARDED, OPEN, ROUTES, Route
 # What is no customer's own: what a caller who is limited to some customers finds there
 WITHOUT_CUSTOMER = {
     "ready": "nothing about customers",
+    "openapi": "nothing about customers",
     "list_customers": "only his customers",
     "list_subscriptions": "only his customers'",
     "list_customer_mappings": "only his customers'",

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
+from tests.openapi import conforming
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -77,7 +79,7 @@ class World:
     def _client(self, base_url: str, token: str = "") -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         client = httpx.Client(base_url=base_url, headers=headers, timeout=30.0, trust_env=False, limits=self._limits)
-        client.event_hooks = {"response": [self._keep_problem]}
+        client.event_hooks = {"response": [self._keep_problem, conforming.require]}
         return self._open.enter_context(client)
 
     def _keep_problem(self, answer: httpx.Response) -> None:

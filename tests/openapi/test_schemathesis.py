@@ -1,0 +1,87 @@
+"""The running stack keeps what its document promises, tried with requests that schemathesis makes of the document.
+
+Schemathesis runs as a program of its own, so that its plugin costs no other test anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from shared.identity import Role
+from tests.documents.dialogs import CLOSED, FRESH, LEGACY
+from tests.openapi.conforming import FILE
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+SECONDS = 120
+# Every boundary of every member is tried on one route of each shape; the others have the same bodies and parameters
+SHAPES = ("change_quantity", "put_price", "put_access", "list_subscriptions", "get_operation")
+BY_SIGNATURE = "partner_center_webhook"  # tests/adapters/test_partner_center_webhook.py
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The document, half of whose customers and subscriptions are there."""
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    known: dict[str, set[str]] = {"customer": set(), "subscription": set()}
+    for path in (FRESH, CLOSED, LEGACY):
+        _, _, customer, _, subscription = path.split("/")
+        known["customer"].add(customer)
+        known["subscription"].add(subscription)
+    for parameter in _parameters(found):
+        if parameter["in"] == "path" and parameter["name"] in known:
+            there = {"enum": sorted(known[parameter["name"]])}
+            parameter["schema"] = {"anyOf": [there, parameter["schema"]]}
+    written = tmp_path_factory.mktemp("openapi") / "openapi.json"
+    written.write_text(json.dumps(found), encoding="utf-8")
+    return written
+
+
+def test_every_route_keeps_what_the_document_promises(seeded: Stack, document: Path) -> None:
+    run(seeded, document, "--phases", "fuzzing", "--exclude-operation-id", BY_SIGNATURE)
+
+
+def test_the_boundaries_of_each_shape_are_those_of_the_document(seeded: Stack, document: Path) -> None:
+    chosen = [part for name in SHAPES for part in ("--include-operation-id", name)]
+
+    run(seeded, document, "--phases", "coverage", *chosen)
+
+
+def run(stack: Stack, document: Path, *arguments: str) -> None:
+    """Run schemathesis as somebody with every role, and fail with its report where it finds something."""
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [str(program), "--config-file", str(HERE / "schemathesis.toml"), "run", str(document)]
+    command += ["--url", stack.ready["api"], "-H", f"Authorization: Bearer {token(stack)}", "--no-color", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    done = subprocess.run(  # noqa: S603 - our own program and arguments
+        command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=document.parent, env=environment
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def token(stack: Stack) -> str:
+    """A token with every role."""
+    trust = ssl.create_default_context(cafile=stack.ready["caFile"])
+    with httpx.Client(base_url=stack.ready["entra"], verify=trust, trust_env=False) as entra:
+        answer = entra.post("/_control/tokens", json={"roles": [role.value for role in Role]})
+    return str(answer.raise_for_status().json()["access_token"])
+
+
+def _parameters(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        parameter
+        for path in document["paths"].values()
+        for operation in path.values()
+        for parameter in operation["parameters"]
+    ]
