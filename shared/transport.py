@@ -276,15 +276,7 @@ class Transport:
                 extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
                 if request.write:  # only of a write is it asked how far it came, and tracing takes its time
                     extensions["trace"] = progress
-                prepared = httpx.Request(
-                    request.method,
-                    self._url(request.path),
-                    params=request.query,
-                    headers={**_DEFAULT_HEADERS, **request.headers},
-                    json=request.body,
-                    extensions=extensions,
-                )
-                response = await wire.handle_async_request(prepared)
+                response = await wire.handle_async_request(self._prepared(request, extensions))
                 status = response.status_code
                 body = await _read(response, request.most_bytes)
             return Reply(status, _plain(response.headers.raw), body)
@@ -292,6 +284,20 @@ class Transport:
             _raise_lost(self._name, request, error, connecting=progress.connecting)
         finally:
             _log(request, status, started)
+
+    def _prepared(self, request: Request, extensions: dict[str, Any]) -> httpx.Request:
+        """The request as it goes out. Raises NotSent where no request can carry what it shall say."""
+        try:
+            return httpx.Request(
+                request.method,
+                self._url(request.path),
+                params=request.query,
+                headers={**_DEFAULT_HEADERS, **request.headers},
+                json=request.body,
+                extensions=extensions,
+            )
+        except (ValueError, httpx.InvalidURL) as error:  # letters that a header, an address or UTF-8 has no room for
+            raise NotSent(f"the request cannot be written ({type(error).__name__})") from None
 
     def _url(self, path: str) -> str:
         return path if path.startswith(("https://", "http://")) else f"{self._base}/{path.lstrip('/')}"

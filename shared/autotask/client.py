@@ -190,7 +190,7 @@ class Autotask:
         for slice_ in _slices(dict.fromkeys(ids), IDS_PER_QUERY):
             wanted = {"op": "in", "field": field, "value": list(slice_)}
             items = await self._query(entity, wanted)
-            if not {item.get(field) for item in items} <= set(slice_):
+            if any(item.get(field) not in slice_ for item in items):
                 raise VendorError(200, f"{entity}: rows that were not asked for")
             found.extend(items)
         return found

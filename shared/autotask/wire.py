@@ -5,6 +5,7 @@ Dates are date-only fields: the first ten characters count and no zone is conver
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -107,8 +108,13 @@ def _optional(item: Item, field: str) -> int | None:
 
 
 def _amount(item: Item, field: str) -> Decimal | None:
-    """An amount of money as it was written; None where the user may not read it, which is not 0 (reference 2)."""
+    """An amount of money as it was written; None where the user may not read it, which is not 0 (reference 2).
+
+    Raises Malformed for what is called a number and is none.
+    """
     value = item.get(field)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _unreadable(item, field)
     return Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -77,7 +77,10 @@ class Zone:
         url = answer.get("url") if isinstance(answer, dict) else None
         if not isinstance(url, str) or not url.strip():
             raise Misconfigured("Autotask names no zone for the API user")
-        parts = urlsplit(url.strip())
+        try:
+            parts = urlsplit(url.strip())
+        except ValueError:
+            raise Misconfigured("Autotask names a zone that is no address") from None
         discovery = urlsplit(self._transport.base_url)
         if not parts.hostname or parts.scheme != discovery.scheme:
             raise Misconfigured("Autotask names a zone that is not reached as securely as the discovery host")

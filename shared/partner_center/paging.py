@@ -20,6 +20,7 @@ from shared.transport import Reply
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+_MOST_CHARACTERS = 16_384  # of a link or continuation, which go back as they came
 _TOKEN_HEADER = "MS-ContinuationToken"  # noqa: S105 - the name of a header
 
 
@@ -107,7 +108,7 @@ def parse_page(reply: Reply, collection: Collection, observed_at: datetime) -> P
     """The page in a successful answer. Raises RetryLater where there is none; VendorError for a link elsewhere."""
     parsed = readable(reply)
     if isinstance(parsed, list) and collection.bare:
-        token = reply.headers.get(_TOKEN_HEADER.lower(), "").strip()
+        token = _sendable(reply.headers.get(_TOKEN_HEADER.lower(), "").strip())
         return Page(_objects(parsed), {} if token else None, token, observed_at, reply)
     if not isinstance(parsed, dict):
         raise RetryLater("an answer is not a JSON object")
@@ -117,7 +118,7 @@ def parse_page(reply: Reply, collection: Collection, observed_at: datetime) -> P
     link = links.get("next") if isinstance(links, dict) else None
     uri = link.get("uri") if isinstance(link, dict) else None
     token = _link_token(link) if isinstance(link, dict) else ""
-    token = token or str(envelope.get("continuationtoken") or "")
+    token = _sendable(token or str(envelope.get("continuationtoken") or ""))
     if isinstance(uri, str) and uri:
         return Page(items, _link_query(uri, collection.path), token, observed_at, reply)
     return Page(items, {"seekOperation": "Next"} if token else None, token, observed_at, reply)
@@ -137,9 +138,19 @@ def _link_token(link: dict[str, Any]) -> str:
     return ""
 
 
+def _sendable(text: str) -> str:
+    """A link or continuation as it is; VendorError for one that no request can carry."""
+    if len(text) > _MOST_CHARACTERS or not (text.isascii() and text.isprintable()):
+        raise VendorError(200, "a continuation cannot be sent back")
+    return text
+
+
 def _link_query(uri: str, path: str) -> dict[str, str]:
     """The parameters of a next link; it must lead to the same collection, with or without `/v1` in front."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(_sendable(uri))
+    except ValueError:
+        raise VendorError(200, "a next link cannot be read") from None
     target = parts.path.removeprefix("/v1").strip("/")
     if parts.netloc or target.lower() != path.lower():
         raise VendorError(200, "a next link leads to another resource")

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from shared import telemetry
 from shared.domain.errors import CspError, Misconfigured, RetryLater
 from shared.partner_center.authority import Authority, Grant, SignInRefused
 from shared.partner_center.refresh_tokens import RefreshToken, RefreshTokens
@@ -118,7 +119,7 @@ class UserSignIn:
         try:
             await self._save(self._newest)
         except CspError as error:
-            log.warning("the new refresh token is kept in memory until it can be stored: %s", error)
+            telemetry.tell(log, "refresh_token_kept_in_memory", level=logging.WARNING, error=error)
             self._keep_saving()
             return grant
         if not known:
@@ -160,7 +161,7 @@ class UserSignIn:
             if error.about_the_token:
                 await self._leases.remember(_FACT, DIES)
         except CspError as error:
-            log.info("whether a used refresh token lives on is still unknown: %s", error)
+            telemetry.tell(log, "refresh_token_life_unknown", error=error)
         else:
             await self._leases.remember(_FACT, LIVES_ON)
 
@@ -177,7 +178,7 @@ class UserSignIn:
             finally:
                 await self._leases.release(lease, now=self._now())
         except CspError as error:
-            log.warning("the refresh token could not be written back, the stored one stays: %s", error)
+            telemetry.tell(log, "refresh_token_not_written_back", level=logging.WARNING, error=error)
 
     def _keep_saving(self) -> None:
         if self._saving is None or self._saving.done():
@@ -198,7 +199,7 @@ class UserSignIn:
                         await self._save(self._newest)
                 # Others may have found the stored token dead meanwhile, and have stopped
                 await self._leases.resume(VENDOR)
-                log.info("the new refresh token is stored now")
+                telemetry.tell(log, "refresh_token_stored")
                 return
 
     @contextlib.asynccontextmanager

@@ -195,7 +195,8 @@ def _new_id() -> dict[str, str]:
 
 def segment(identity: str) -> str:
     """An id as one segment of a path; it cannot leave its place."""
-    return quote(identity, safe="")
+    quoted = quote(identity, safe="", errors="replace")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted  # dots alone would be the place above
 
 
 def subscription_path(customer: str, subscription: str) -> str:

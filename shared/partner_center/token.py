@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from shared import telemetry
 from shared.domain.errors import Misconfigured, RetryLater
 from shared.partner_center.authority import Authority, Grant
 from shared.partner_center.claims import Expected
@@ -164,7 +165,7 @@ class Tokens:
         self._token = ""
         if self._stopped:
             return False
-        log.error("calls to Partner Center stop: %s", reason)
+        telemetry.tell(log, "partner_center_stopped", level=logging.ERROR, reason=reason)
         try:
             await self._stops.stop(VENDOR, self._now() + self._pause, reason)
             self._stopped = True
@@ -174,6 +175,6 @@ class Tokens:
             await self._stops.resume(VENDOR)
             self._stopped = False
         except RetryLater as error:
-            log.warning("the stop could not be stored: %s", error)
+            telemetry.tell(log, "stop_not_stored", level=logging.WARNING, error=error)
             return False
         return True

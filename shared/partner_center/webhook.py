@@ -159,9 +159,12 @@ class WebhookSignatures:
 
     @staticmethod
     def _require_address(url: str, hosts: tuple[str, ...], *, schemes: tuple[str, ...]) -> None:
-        parts = urlsplit(url)
-        plain = parts.netloc.lower()
-        if parts.scheme not in schemes or plain not in hosts or len(url) > 2048:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            parts = urlsplit("")
+        sendable = len(url) <= 2048 and url.isascii() and url.isprintable()
+        if parts.scheme not in schemes or parts.netloc.lower() not in hosts or not sendable:
             raise NotSigned("the certificate's address is not one that is allowed")
 
     async def _get(self, url: str) -> bytes:

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared import telemetry
 from shared.domain.bulk import GIVE_UP, MOST_TRIES, Bulk, Item, next_moment, next_round
 from shared.domain.errors import CspError, Malformed, Misconfigured, NotFound, Refused, RetryLater
 from shared.domain.operation import CRASH_LIMIT
@@ -53,10 +54,10 @@ async def wake_bulks(app: App) -> Counter[str]:
             counts["conflict"] += 1  # somebody else is at it
         except CspError as error:
             counts["failed"] += 1
-            log.warning("alarm of bulk %s: %s", alarm.bulk, error)
-        except Exception:
-            counts["failed"] += 1  # one bulk that cannot be handled must not keep the others from waking
-            log.exception("alarm of bulk %s", alarm.bulk)
+            telemetry.tell(log, "bulk_waits", level=logging.WARNING, error=error, bulk=alarm.bulk)
+        except Exception as error:  # noqa: BLE001 - one bulk that cannot be handled must not keep the others from waking
+            counts["failed"] += 1
+            telemetry.tell(log, "bulk_failed", level=logging.ERROR, error=error, bulk=alarm.bulk)
     return counts
 
 
@@ -140,7 +141,7 @@ async def _store(app: App, bulk: Bulk, stored: Stored[Item]) -> None:
     try:
         await app.bulks.save_item(bulk.id, stored)
     except WriteConflict:
-        log.info("item %s of bulk %s was stored by somebody else", stored.value.position, bulk.id)
+        telemetry.tell(log, "bulk_item_stored_by_others", bulk=bulk.id, position=stored.value.position)
 
 
 async def _outcome(app: App, bulk: Bulk, item: Item) -> tuple[Item, Pause | None]:
@@ -153,8 +154,8 @@ async def _outcome(app: App, bulk: Bulk, item: Item) -> tuple[Item, Pause | None
         return item.waiting(code, error.reason, pause.until, counted=False), pause
     except (CspError, WriteConflict) as error:
         return _not_done(app, item, error), None
-    except Exception:
-        log.exception("item %s of bulk %s", item.position, bulk.id)
+    except Exception as error:  # noqa: BLE001 - the other items go on
+        telemetry.tell(log, "bulk_failed", level=logging.ERROR, error=error, bulk=bulk.id, position=item.position)
         return _in_the_way(app, item, "internal_error", "Something went wrong on our side.", 500), None
     if isinstance(done, AlreadySo):
         return item.already_done(app.now()), None

@@ -156,6 +156,9 @@ async def test_a_header_that_is_missing_or_weak_is_refused_before_anything_is_fe
         "file:///etc/passwd",
         "https://{host}/" + "x" * 3000,
         "//{host}/cert/signing.cer",
+        "https://[",
+        "https://{host}/cert/\r\nX: y",
+        "https://{host}/cert/\u00e9",
     ],
 )
 async def test_an_address_elsewhere_is_not_asked(microsoft: Microsoft, url: str) -> None:

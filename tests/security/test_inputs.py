@@ -55,6 +55,23 @@ def test_no_route_with_a_body_breaks_on_a_strange_one(
     require_problem(answer)
 
 
+@pytest.mark.parametrize("levels", [1, 100, 190, 250, 900, 2_000, 10_000])
+@pytest.mark.parametrize("member", ["customerId", "action", "expect", "strange"])
+def test_an_item_of_a_bulk_may_be_as_deep_as_it_likes(
+    world: World, every: dict[str, str], member: str, levels: int
+) -> None:
+    body = f'{{"items": [{{"{member}": ' + "[" * levels + "]" * levels + "}]}"
+
+    require_problem(world.anonymous.post("/bulk", content=body, headers=every))
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_webhook_with_a_strange_body_and_no_signature_is_refused(world: World, name: str) -> None:
+    answer = world.anonymous.post("/partner-center/webhook", content=STRANGE[name])
+
+    assert require_problem(answer)["code"] in {"not_signed", "body_too_large"}
+
+
 @pytest.mark.parametrize(
     "query",
     [

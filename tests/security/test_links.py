@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from shared.autotask.client import Autotask
-from shared.domain.errors import Misconfigured, VendorError
+from shared.domain.errors import Misconfigured, NotFound, VendorError
+from shared.domain.outcomes import Working
 from shared.partner_center.client import PartnerCenter
-from shared.transport import Request, Transport
+from shared.partner_center.migrations import Migrations
+from shared.partner_center.session import Session
+from shared.transport import NotSent, Request, Transport
 from tests.adapters.conftest import Answer, Received, Server
 from tests.adapters.conftest import server as server  # noqa: PLC0414 - a fixture of the adapters' tests
 
@@ -68,7 +71,17 @@ class Token:
 
 
 @pytest.mark.parametrize(
-    "link", ["{trap}/v1/customers?size=1", "//{host}/v1/customers", "/v1/invoices", "customers/../x"]
+    "link",
+    [
+        "{trap}/v1/customers?size=1",
+        "//{host}/v1/customers",
+        "/v1/invoices",
+        "customers/../x",
+        "http://[",
+        "/v1/customers?size=1\r\nHost: {host}",
+        "/v1/customers?size=\u0661",
+        "/v1/customers?size=" + "1" * 70_000,
+    ],
 )
 async def test_a_next_link_that_leads_elsewhere_ends_the_list(
     server: Server, vendor: Transport, trap: Server, link: str
@@ -83,9 +96,63 @@ async def test_a_next_link_that_leads_elsewhere_ends_the_list(
     assert len(server.received) == 1
 
 
+@pytest.mark.parametrize("token", ["x\r\nHost: elsewhere", "\u00e9", "\ud800", "x" * 70_000])
+async def test_a_continuation_that_no_header_can_carry_ends_the_list(
+    server: Server, vendor: Transport, token: str
+) -> None:
+    link = {"uri": "/v1/customers?size=1", "headers": [{"key": "MS-ContinuationToken", "value": token}]}
+    server.script = [Answer(body={"items": [], "links": {"next": link}})]
+    center = PartnerCenter(vendor, Token(), now=now)
+
+    with pytest.raises(VendorError):
+        _ = [page async for page in center.customers()]
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "identity", ["..", ".", "../../customers", "m?x=y", "m#x", "//elsewhere", "https://elsewhere", "\ud800"]
+)
+async def test_an_id_that_a_vendor_gave_stays_in_its_place_in_the_path(
+    server: Server, vendor: Transport, identity: str
+) -> None:
+    server.script = [Answer(404)]
+    migrations = Migrations(Session(vendor, Token(), now=now))
+
+    with pytest.raises(NotFound):
+        await migrations.migration("c", identity)
+
+    (asked,) = server.received
+    place, _, name = asked.path.rpartition("/")
+    assert (place, asked.query) == ("/v1/customers/c/migrations/newcommerce", {})
+    assert name not in {"", ".", ".."}
+
+
+async def test_what_no_request_can_carry_was_not_sent(server: Server, vendor: Transport) -> None:
+    with pytest.raises(NotSent):
+        await vendor.send(
+            Request("PATCH", "/x", write=True, within=5, timeout=5, headers={"If-Match": '"\u00e9"'}, body={"a": 1})
+        )
+    assert server.received == []
+
+
+@pytest.mark.parametrize("location", ["{trap}/steal", "//elsewhere", "http://[", "/v1/../../x"])
+async def test_a_location_is_kept_and_never_asked(
+    server: Server, vendor: Transport, trap: Server, location: str
+) -> None:
+    where = location.format(trap=trap.url)
+    server.script = [Answer(202, headers={"Location": where})]
+    center = PartnerCenter(vendor, Token(), now=now)
+
+    outcome = await center.change("c", "s", {"id": "s"}, request_id="r", deadline=now() + timedelta(seconds=5))
+
+    assert outcome == Working(where)
+    assert len(server.received) == 1
+
+
 @pytest.mark.parametrize(
     ("discovery", "zone"),
     [
+        ("https://webservices.autotask.net", "https://["),
         ("https://webservices.autotask.net", "https://autotask.net.example.com/atservicesrest/"),
         ("https://webservices.autotask.net", "https://evilautotask.net/atservicesrest/"),
         ("https://webservices.autotask.net", "https://169.254.169.254/metadata/"),

@@ -1,0 +1,1 @@
+"""Whatever comes from outside: messages, webhooks, vendors' answers, texts for the log. Only our errors come out."""
