@@ -276,3 +276,19 @@ def test_a_bulk_that_is_not_over_stays() -> None:
     pruned(world)
     assert rows(world, "ledger", "B:")
     assert rows(world, "ledger", "I:")
+
+
+def test_what_a_young_operation_follows_stays_with_it() -> None:
+    async def lead(app: App) -> None:
+        stored = await app.ledger.operation(Address(CUSTOMER, subscription_id(1), 3))
+        assert stored is not None
+        followed = replace(stored.value, followed_by=young)
+        await app.ledger.commit(CUSTOMER, Changes([(Stored(followed, stored.etag), [])]))
+
+    world = old_world()
+    asyncio.run(ask(world, change(1, Action.CHANGE_QUANTITY, quantity=25, key="later")))
+    young = sequences(world, 1)[-1]
+    asyncio.run(world.run(world.start(), lead))
+    pruned(world)
+    assert 3 in sequences(world, 1)
+    assert 4 not in sequences(world, 1)
