@@ -154,8 +154,10 @@ async def prune_customer(app: App, customer: str) -> Counter[str]:
             return await _operations(app, customer, head.subscription, needed, before)
 
     counts["operations"] += sum(await asyncio.gather(*(one(head.value) for head in heads.values())))
+    billed = {mapping.line for mapping in mapped.values()}
     for stored in lines:
-        counts["lines"] += await _line(app, stored, before)
+        if stored.value.line not in billed:
+            counts["lines"] += await _line(app, stored, before)
     return counts
 
 
