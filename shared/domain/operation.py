@@ -7,12 +7,10 @@ States and transitions are data here; who moves an operation and how it is store
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
 
 from shared.domain.detected import Cause, FieldChange
 from shared.domain.jobs import MigrationJob, UpgradeJob
@@ -20,8 +18,6 @@ from shared.domain.known import Intention, Known, Memory
 from shared.domain.planning import DriftPolicy
 from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Target
-
-Status = TypeVar("Status", bound=StrEnum)
 
 _GUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ADDRESS = re.compile(f"({_GUID})_({_GUID})_([1-9][0-9]{{0,9}})", re.ASCII)
@@ -390,21 +386,3 @@ class Event:
     before: str
     after: str
     why: str = ""
-
-
-def leg_diagram() -> str:
-    """The states of an Autotask leg as a Mermaid diagram, for the documentation."""
-    return _diagram((LegStatus.HELD, LegStatus.REVIEW), LEG_TRANSITIONS)
-
-
-def partner_diagram() -> str:
-    """The states of the Partner Center leg as a Mermaid diagram, for the documentation."""
-    return _diagram((PartnerStatus.PENDING,), PARTNER_TRANSITIONS)
-
-
-def _diagram(starts: tuple[Status, ...], transitions: Mapping[Status, frozenset[Status]]) -> str:
-    lines = ["stateDiagram-v2", *(f"    [*] --> {start}" for start in starts)]
-    for source, targets in transitions.items():
-        lines += [f"    {source} --> {target}" for target in sorted(targets) if target is not source]
-    ends = [source for source, targets in transitions.items() if not targets]
-    return "\n".join([*lines, *(f"    {end} --> [*]" for end in ends)])

@@ -154,8 +154,10 @@ async def prune_customer(app: App, customer: str) -> Counter[str]:
             return await _operations(app, customer, head.subscription, needed, before)
 
     counts["operations"] += sum(await asyncio.gather(*(one(head.value) for head in heads.values())))
+    billed = {mapping.line for mapping in mapped.values()}
     for stored in lines:
-        counts["lines"] += await _line(app, stored, before)
+        if stored.value.line not in billed:
+            counts["lines"] += await _line(app, stored, before)
     return counts
 
 
@@ -176,8 +178,9 @@ async def _operations(app: App, customer: str, subscription: str, needed: Needed
         found = await app.ledger.operations(customer, subscription, after=after, limit=_OPERATIONS)
         old = [stored for stored in found if not too_young(stored.value, before)]
         etags = {stored.value.address: stored.etag for stored in old}
-        led = await _followed_by_later(app, [stored.value for stored in found])
-        for operation in may_go([stored.value for stored in old], needed.and_also(led), before):
+        operations = [stored.value for stored in old]
+        leaders = await _followed_by_others(app, operations)
+        for operation in may_go(operations, needed.and_also(leaders), before):
             events = await app.ledger.events(operation.address)
             if all(event.at < before for event in events):
                 removed += await app.records.forget_operation(
@@ -189,7 +192,7 @@ async def _operations(app: App, customer: str, subscription: str, needed: Needed
     return removed
 
 
-async def _followed_by_later(app: App, operations: list[Operation]) -> frozenset[int]:
+async def _followed_by_others(app: App, operations: list[Operation]) -> frozenset[int]:
     """Those whose follower is there, but not among these."""
     here = {operation.address.sequence for operation in operations}
     leaders = {one.followed_by: one.address for one in operations if one.followed_by and one.followed_by not in here}

@@ -23,7 +23,7 @@ from shared.storage.rows import Stored, from_row
 from shared.storage.store import Upsert
 from shared.usecases import access
 from shared.usecases.app import App
-from shared.usecases.retention import Pruned, prune
+from shared.usecases.retention import Pruned, prune, prune_customer
 from shared.usecases.sync import sync_customer
 from tests.crash.bulk_stories import bulk_of, item
 from tests.crash.scenarios import ask, change, map_to
@@ -276,3 +276,32 @@ def test_a_bulk_that_is_not_over_stays() -> None:
     pruned(world)
     assert rows(world, "ledger", "B:")
     assert rows(world, "ledger", "I:")
+
+
+def test_what_a_young_operation_follows_stays_with_it() -> None:
+    async def lead(app: App) -> None:
+        stored = await app.ledger.operation(Address(CUSTOMER, subscription_id(1), 3))
+        assert stored is not None
+        followed = replace(stored.value, followed_by=young)
+        await app.ledger.commit(CUSTOMER, Changes([(Stored(followed, stored.etag), [])]))
+
+    world = old_world()
+    asyncio.run(ask(world, change(1, Action.CHANGE_QUANTITY, quantity=25, key="later")))
+    young = sequences(world, 1)[-1]
+    asyncio.run(world.run(world.start(), lead))
+    pruned(world)
+    assert 3 in sequences(world, 1)
+    assert 4 not in sequences(world, 1)
+
+
+def test_a_customer_with_nothing_to_remove_costs_six_requests_and_one_for_each_subscription() -> None:
+    world = old_world()
+    pruned(world)
+    process = world.start()
+    asyncio.run(world.run(process, lambda app: prune_customer(app, CUSTOMER)))
+    keys_heads_lines_mappings, of_subscriptions = 4, 2
+    assert len(process.steps.trace) == keys_heads_lines_mappings + of_subscriptions
+    whole = world.start()
+    pruned(world, whole)
+    per_customer = [step for step in whole.steps.trace if step.startswith(("tables.following", "tables.write"))]
+    assert len(per_customer) == 2 + 2, "the next customer and how far it came, and both once more for the end"

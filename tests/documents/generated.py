@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from shared.domain.actions import Action, Allowed, AlreadyDone, Decision, decide
-from shared.domain.operation import leg_diagram, partner_diagram
+from shared.domain.operation import LEG_TRANSITIONS, PARTNER_TRANSITIONS, LegStatus, PartnerStatus
 from shared.domain.subscription import Family, SeatBatch, State, Subscription
 from tests.supply.licences import development_table, npm_table, runtime_table
 
@@ -99,12 +102,24 @@ def _cells(family: Family, state: State, window_open: bool) -> str:  # noqa: FBT
 
 def leg_states() -> str:
     """The diagram of an Autotask leg's states as Markdown."""
-    return f"```mermaid\n{leg_diagram()}\n```"
+    return diagram((LegStatus.HELD, LegStatus.REVIEW), LEG_TRANSITIONS)
 
 
 def partner_states() -> str:
     """The diagram of the Partner Center leg's states as Markdown."""
-    return f"```mermaid\n{partner_diagram()}\n```"
+    return diagram((PartnerStatus.PENDING,), PARTNER_TRANSITIONS)
+
+
+Status = TypeVar("Status", bound=StrEnum)
+
+
+def diagram(starts: tuple[Status, ...], transitions: Mapping[Status, frozenset[Status]]) -> str:
+    """States and their transitions as a Mermaid diagram."""
+    lines = ["```mermaid", "stateDiagram-v2", *(f"    [*] --> {start}" for start in starts)]
+    for source, targets in transitions.items():
+        lines += [f"    {source} --> {target}" for target in sorted(targets) if target is not source]
+    ends = [source for source, targets in transitions.items() if not targets]
+    return "\n".join([*lines, *(f"    {end} --> [*]" for end in ends), "```"])
 
 
 PARTS = {
