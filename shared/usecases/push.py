@@ -16,7 +16,7 @@ from enum import StrEnum
 from shared import telemetry
 from shared.domain.errors import Misconfigured, RetryLater
 from shared.domain.operation import PUSHABLE, Address, Death, Event, Operation, Reason
-from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode
+from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode, message_id, notice_id
 from shared.metrics import PUSH_DURATION
 from shared.storage import keys
 from shared.storage.ledger import Changes
@@ -45,23 +45,25 @@ class Verdict(StrEnum):
     ITS_OWN = "its_own"  #: the delivery that the operation died with: raise again
     NOTICE = "notice"  #: the message sent to carry it into the dead-letter queue: note it, then raise
     RESUBMISSION = "resubmission"  #: a copy sent after the death with a standard tool: honoured
-    LEFTOVER = "leftover"  #: an older copy: completed
+    LEFTOVER = "leftover"  #: from before the death, or a late one of our own: completed
 
 
-def verdict(death: Death, delivery: Delivery, envelope: Envelope) -> Verdict:
+def verdict(operation: Operation, death: Death, delivery: Delivery, envelope: Envelope) -> Verdict:
     """Judge a delivery for a dead operation: by its sequence number, its message, and when the broker took it in.
 
-    A late message of our own, or a second copy of the notice, must not open the operation again: only a copy of the
-    very message that lies in the dead-letter queue, taken in after the death, is a person's re-submission.
+    Whatever copy a person takes out of the dead-letter queue and sends again, of this death or of an earlier one, has a
+    sequence number of its own and was taken in after the death: it is honoured. Two kinds of messages must not open the
+    operation again: what was in the queue before the death, and what we send ourselves for the present attempt, which
+    may come late.
     """
     if death.sequence_number == delivery.sequence_number:
         return Verdict.ITS_OWN
-    if envelope.id != death.message:
-        return Verdict.LEFTOVER
-    if death.sequence_number is None:
+    if death.sequence_number is None and envelope.id == death.message:
         return Verdict.NOTICE
+    address, attempt = operation.address, operation.attempt
+    ours = {message_id(address, attempt), notice_id(address, attempt)} - {death.message}
     newer = delivery.enqueued_at is not None and delivery.enqueued_at > death.at
-    return Verdict.RESUBMISSION if newer else Verdict.LEFTOVER
+    return Verdict.RESUBMISSION if newer and envelope.id not in ours else Verdict.LEFTOVER
 
 
 async def deliver(app: App, delivery: Delivery) -> None:
@@ -93,7 +95,7 @@ async def _work_on(app: App, stored: Stored[Operation], delivery: Delivery, enve
 async def _for_the_dead(
     app: App, stored: Stored[Operation], death: Death, delivery: Delivery, envelope: Envelope
 ) -> Stored[Operation] | None:
-    match verdict(death, delivery, envelope):
+    match verdict(stored.value, death, delivery, envelope):
         case Verdict.ITS_OWN:
             raise DeadLettered(_why(stored.value))
         case Verdict.NOTICE:

@@ -124,6 +124,7 @@ class Chaos:
             (3, self._somebody_at_microsoft),
             (4, lambda: self._spawn("sync", lambda app: sync_customer(app, CUSTOMER))),
             (2, lambda: self._spawn("sweep", sweep)),
+            (2, self._resend_a_dead_copy),
             (3, self._autotask_sync),
             (3, self._edit_by_hand),
             (4, self._move),
@@ -168,6 +169,13 @@ class Chaos:
         if message is not None:
             self._note(f"{host.name} receives {message.message_id[-12:]} ({message.sequence_number}/{message.count})")
             self._start(self.world.deliver_one(host, message))
+
+    def _resend_a_dead_copy(self) -> None:
+        """Somebody takes whatever lies in the dead-letter queue and sends it again with a standard tool."""
+        bodies = self.world.broker.dead_bodies()
+        if bodies:
+            body = self._chance.choice(bodies)
+            self._spawn("sends a dead copy again", lambda app: app.queue.send(f"tool-{self._key}", body))
 
     def _wake(self) -> None:
         self._spawn("wake", wake)
