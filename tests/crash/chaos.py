@@ -21,7 +21,8 @@ from shared.domain.planning import DriftPolicy
 from shared.domain.pricing import PriceSource, Pricing
 from shared.domain.timeline import Timeline, first_difference
 from shared.usecases.app import App
-from shared.usecases.dead_letters import resubmit, sweep, sync_to_autotask
+from shared.usecases.converge_now import converge_now
+from shared.usecases.dead_letters import resubmit, sweep
 from shared.usecases.sync import sync_customer
 from shared.usecases.wake import wake
 from tests.crash.bulk_stories import bulk_of, item
@@ -182,7 +183,7 @@ class Chaos:
 
     def _autotask_sync(self) -> None:
         subscription = subscription_id(self._chance.randint(1, SUBSCRIPTIONS))
-        self._spawn("autotask sync", lambda app: sync_to_autotask(app, CUSTOMER, subscription, "ops"))
+        self._spawn("autotask sync", lambda app: converge_now(app, CUSTOMER, subscription, "ops"))
 
     def _time_passes(self) -> None:
         moment = self.world.next_moment()

@@ -222,6 +222,29 @@ def test_the_manual_autotask_sync_takes_up_what_is_dead(world: World) -> None:
     assert world.adjustments(subject) == [(world.today(), 2)]
 
 
+def test_the_manual_autotask_sync_finds_a_hand_edit_though_nothing_is_open(world: World, broker: Broker) -> None:
+    subject = world.outside_window()
+    path = f"{subject.path}/autotask-sync"
+    assert world.clients["operator"].post(path).json()["operations"] == []
+    world.edit_by_hand(subject, 5)
+
+    answer = world.clients["operator"].post(path)
+
+    (operation,) = answer.json()["operations"]
+    world.wait_for_rest(operation, "dead")
+    dead_message(broker, operation)
+    found = world.operation(operation)
+    assert (answer.status_code, found["kind"]) == (202, "reconcile")
+    drift = found["autotask"][0]["drift"]
+    assert (drift["verified"], drift["actual"], drift["desired"]) == tuple(
+        subject.quantity + more for more in (0, 5, 0)
+    )
+    assert decide(world, operation, "resubmit", driftPolicy="overwrite").status_code == 202
+    world.wait_for_rest(operation)
+    assert world.adjustments(subject) == [(world.today(), -5)]
+    assert world.clients["operator"].post(path).status_code == 200
+
+
 def test_a_dismissal_needs_a_reason(world: World) -> None:
     subject = world.outside_window()
     operation = refused_by_autotask(world, subject, subject.quantity + 2)
