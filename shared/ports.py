@@ -234,6 +234,13 @@ class AutotaskPort(Protocol):
         """Put a service on a contract; the new line's id. Refused, RetryLater or OutcomeUnknown otherwise."""
         ...
 
+    async def repeat_line(self, contract: int, service: int, day: date) -> None:
+        """Make a further line of a service that is on a contract already, without units; found by reading the lines.
+
+        Raises Refused, Misconfigured, RetryLater or OutcomeUnknown otherwise.
+        """
+        ...
+
     async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """POST one adjustment; nothing is sent after the deadline, nothing is repeated."""
         ...

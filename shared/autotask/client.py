@@ -30,7 +30,7 @@ from shared.transport import NotSent, Reply, Request, Retries, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from shared.domain.planning import Adjustment
     from shared.domain.reading import UnitsRow
@@ -141,29 +141,48 @@ class Autotask:
             "internalDescription": description[:_DESCRIPTION_LENGTH],
         }
         reply = await self._call("POST", f"Contracts/{contract}/Services", body, write_within=self._timeout)
-        outcome = self._outcome(reply)
-        if isinstance(outcome, AdjustmentRefused):
-            raise Refused("autotask_refused", "; ".join(outcome.errors), status=outcome.status)
-        if isinstance(outcome, Unsent):
-            raise Misconfigured(outcome.reason)
-        if isinstance(outcome, AdjustUnknown):
-            raise OutcomeUnknown(outcome.reason)
+        self._require_success(reply)
         created = reply.json().get("itemId")
         if not isinstance(created, int) or isinstance(created, bool):
             raise OutcomeUnknown("a line was created, but its id is not in the answer")
         return created
 
+    async def repeat_line(self, contract: int, service: int, day: date) -> None:
+        """Make a further line of a service that is on a contract already, without units (reference 8.4).
+
+        Only an adjustment can: it begins on `day`, changes no units and names no rate. Its answer has no id, so the
+        line is found by reading the contract's lines. Raises as `create_line` does.
+        """
+        body = {
+            "contractID": contract,
+            "serviceID": service,
+            "unitChange": 0,
+            "effectiveDate": _day(day),
+            "allowRepeatService": True,
+        }
+        self._require_success(
+            await self._call("POST", f"Contracts/{contract}/ServiceAdjustments", body, write_within=self._timeout)
+        )
+
+    def _require_success(self, reply: Reply) -> None:
+        match self._outcome(reply):
+            case AdjustmentRefused(status, errors):
+                raise Refused("autotask_refused", "; ".join(errors), status=status)
+            case Unsent(reason):
+                raise Misconfigured(reason)
+            case AdjustUnknown(reason):
+                raise OutcomeUnknown(reason)
+
     async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """POST one adjustment; nothing is sent after `deadline`. Never repeated.
 
-        The date goes without time and zone: Autotask keeps it as it is written (reference 7). A rate that the
-        adjustment does not name is left out: a 0 would make the line free (reference 8.5).
+        A rate that the adjustment does not name is left out: a 0 would make the line free (reference 8.5).
         """
         body: dict[str, Any] = {
             "contractID": contract,
             "contractServiceID": line,
             "unitChange": adjustment.change,
-            "effectiveDate": f"{adjustment.date.isoformat()}T00:00:00",
+            "effectiveDate": _day(adjustment.date),
         }
         for field, amount in (("adjustedUnitPrice", adjustment.price), ("adjustedUnitCost", adjustment.cost)):
             if amount is not None:
@@ -258,6 +277,11 @@ class Autotask:
             )
         finally:
             self._slots.release()
+
+
+def _day(day: date) -> str:
+    """A business date as Autotask keeps it: without zone, so that it stays as it is written (reference 7)."""
+    return f"{day.isoformat()}T00:00:00"
 
 
 def _readable(reply: Reply) -> Item:

@@ -387,6 +387,23 @@ async def test_a_new_line(server: Server, script: Script, autotask: AutotaskPort
     assert sent.body == {"contractID": 5, "serviceID": 677, "internalDescription": "csp:" + "x" * 96}
 
 
+async def test_a_further_line_of_a_service(server: Server, script: Script, autotask: AutotaskPort) -> None:
+    script += [Answer(200, {"itemId": None}), Answer(500, {"errors": ["not allowed"]}), Answer(503)]
+    await autotask.repeat_line(5, 677, date(2026, 8, 1))
+    (sent,) = calls(server)
+    assert sent.path == f"{V1}/Contracts/5/ServiceAdjustments"
+    assert sent.body == {
+        "contractID": 5,
+        "serviceID": 677,
+        "unitChange": 0,
+        "effectiveDate": "2026-08-01T00:00:00",
+        "allowRepeatService": True,
+    }
+    for error in (Refused, OutcomeUnknown):
+        with pytest.raises(error):
+            await autotask.repeat_line(5, 677, date(2026, 8, 1))
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
