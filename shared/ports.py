@@ -248,3 +248,7 @@ class AutotaskPort(Protocol):
     async def threshold(self) -> Threshold:
         """How much of the tenant's request budget is used."""
         ...
+
+    async def budget(self) -> Threshold | None:
+        """The same, as it was read within the last minute and with our own requests since; None where it is unknown."""
+        ...

@@ -6,13 +6,15 @@ here. At most three requests run at once, as Autotask allows (reference 6). The 
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import itertools
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from shared.autotask.answers import adjust_outcome, is_permanent, is_throttled, read_failure
+from shared.autotask.budget import Remembered
+from shared.autotask.slots import Slots
 from shared.autotask.wire import (
     Item,
     parse_company,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 500  # the largest page (reference 4.2)
 IDS_PER_QUERY = 100  # an `in` list counts as so many OR conditions; 500 is the limit (reference 4.1)
 _CONCURRENCY = 3
+_BUDGET_SECONDS = 60.0
 _DESCRIPTION_LENGTH = 100
 _READ_STATUSES = frozenset({408, 500, 502, 503, 504})
 
@@ -49,7 +52,7 @@ def _final(reply: Reply) -> bool:
 class Autotask:
     """One Autotask tenant.
 
-    `timeout` is the time of one attempt in seconds, `read_seconds` the whole time of a read with its repetitions.
+    `timeout` is the time of one attempt in seconds; a read with its repetitions may take three times as long.
     """
 
     def __init__(
@@ -61,17 +64,19 @@ class Autotask:
         integration_code: str,
         now: Callable[[], datetime],
         timeout: float = 30.0,
-        read_seconds: float = 90.0,
         retries: Retries | None = None,
+        budget_seconds: float = _BUDGET_SECONDS,
     ) -> None:
         self._transport = transport
         self._zone = Zone(transport, user, now=now, timeout=timeout)
         self._credentials = {"UserName": user, "Secret": secret, "ApiIntegrationCode": integration_code}
         self._now = now
         self._timeout = timeout
-        self._read_seconds = read_seconds
+        self._read_seconds = 3 * timeout
         self._retries = retries or Retries(attempts=3, statuses=_READ_STATUSES, final=_final)
-        self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._slots = Slots(_CONCURRENCY)
+        self._sent = 0
+        self._budget = Remembered(budget_seconds)
 
     async def units(self, lines: Sequence[int]) -> dict[int, tuple[UnitsRow, ...]]:
         """The unit rows of each of up to 100 lines, by start date; a line without rows has none (zero units).
@@ -126,6 +131,13 @@ class Autotask:
             minutes=whole(answer, "requestThresholdTimeframe"),
             used=whole(answer, "currentTimeframeRequestCount"),
         )
+
+    async def budget(self) -> Threshold | None:
+        """The threshold as it was read lately, with our own requests since then; None where it cannot be read.
+
+        It is read at most once in `budget_seconds`, whether that succeeds or not.
+        """
+        return await self._budget.plus(self.threshold, lambda: self._sent)
 
     async def create_line(self, contract: int, service: int, description: str) -> int:
         """Put a service on a contract; the id of the new line. The description is internal, 100 characters are kept.
@@ -257,12 +269,12 @@ class Autotask:
     async def _send(
         self, zone: str, method: str, path: str, body: dict[str, Any] | None, stop: float, *, write: bool
     ) -> Reply:
-        try:
-            async with asyncio.timeout(stop - time.monotonic()):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise NotSent("no time was left after waiting for a free request slot") from None
-        try:
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._slots.one(within=stop - time.monotonic()))
+            except TimeoutError:
+                raise NotSent("no time was left after waiting for a free request slot") from None
+            self._sent += 1
             return await self._transport.send(
                 Request(
                     method,
@@ -275,8 +287,6 @@ class Autotask:
                     retries=self._retries,
                 )
             )
-        finally:
-            self._slots.release()
 
 
 def _day(day: date) -> str:

@@ -18,11 +18,13 @@ from shared.domain.errors import Misconfigured, RetryLater
 from shared.domain.operation import PUSHABLE, Address, Death, Event, Operation, Reason
 from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode, message_id, notice_id
 from shared.metrics import PUSH_DURATION
+from shared.priority import background
 from shared.storage import keys
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
+from shared.usecases.budget import spent
 from shared.usecases.converge import converge
 from shared.usecases.dead_letters import reopen
 from shared.usecases.lease import Held, LeaseLost
@@ -133,6 +135,11 @@ class Drain:
 
 async def push(app: App, own: Address, *, delivered: Delivered | None = None) -> bool:
     """Push an operation's lines and everything else that is due. Says whether this call was the pusher."""
+    with background():
+        return await _push(app, own, delivered)
+
+
+async def _push(app: App, own: Address, delivered: Delivered | None) -> bool:
     drain = Drain()
     if delivered is not None:
         drain.deliveries[own] = delivered
@@ -167,6 +174,10 @@ async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operatio
     while batch and app.now() < stop_at:
         drain.seen.update(stored.value.address for stored in batch)
         for lines in _groups(batch):
+            stopped = await spent(app)
+            if stopped is not None:
+                await _sleep(app, lines, stopped.until, stopped.reason)
+                return False
             await held.outlive(app.now() + app.times.autotask_timeout)
             try:
                 await converge(app, held, lines, drain.deliveries)

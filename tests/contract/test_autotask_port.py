@@ -39,7 +39,6 @@ def client(transport: Transport, settings: dict[str, str]) -> Autotask:
         integration_code=settings["AUTOTASK_INTEGRATION_CODE"],
         now=now,
         timeout=2,
-        read_seconds=3,
     )
 
 

@@ -200,7 +200,10 @@ class Chaos:
         adjust = chance.choice(list(AdjustFault))
         patch = chance.choice(list(ChangeFault))
         late = _WORKING if patch is ChangeFault.WORKING else _LATE_MICROSOFT
-        match chance.randrange(6):
+        match chance.randrange(7):
+            case 6:
+                world.autotask.used = 1 if world.autotask.used > 1 else 9000
+                self._note(f"{world.autotask.used} requests of the hour are used")
             case 0 | 1:
                 world.autotask.faults.append(autotask.Fault(adjust, chance.randint(1, _LATE_AUTOTASK)))
                 self._note(f"next adjustment: {world.autotask.faults[-1]}")
@@ -307,7 +310,7 @@ class Chaos:
         world.autotask.faults.clear()
         world.partner_center.faults.clear()
         world.autotask.away_until = world.partner_center.away_until = None
-        world.autotask.lag = timedelta()
+        world.autotask.lag, world.autotask.used = timedelta(), 1
         world.broker.away, world.broker.copies, world.broker.lost_completions = False, 1, 0
         while self._tasks:
             moment = world.clock.next_waking()

@@ -91,6 +91,7 @@ class Autotask:
         self.faults: list[Fault] = []
         self.away_until: datetime | None = None
         self.lag = timedelta()
+        self.used = 1  # of the tenant's requests
         self.on_effect: Callable[[Adjusted, Timeline], None] | None = None
 
     def add_company(self, company: Company) -> None:
@@ -248,7 +249,11 @@ class Autotask:
     async def threshold(self) -> Threshold:
         """See AutotaskPort."""
         self._require_presence()
-        return Threshold(10_000, 60, 1)
+        return Threshold(10_000, 60, self.used)
+
+    async def budget(self) -> Threshold | None:
+        """See AutotaskPort."""
+        return None if self._is_away() else await self.threshold()
 
     def _refusal(self, contract: int, line: int, adjustment: Adjustment) -> AdjustmentRefused | None:
         known = self._contracts.get(contract)
