@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from shared.domain import explanations as say
 from shared.domain.billing import Policy, SuspendBilling, opening_target
 from shared.domain.contract import ContractLine
 from shared.domain.errors import CspError, OutcomeUnknown, Refused
@@ -52,7 +53,7 @@ async def place(app: App, stored: Stored[Operation]) -> Stored[Operation]:
         mapping = await _mapping(app, stored.value, leg.place)
         actual = await read_line(app, mapping.contract, mapping.line)
     except Refused as error:
-        return await _dead(app, stored, leg, _reason(error))
+        return await _dead(app, stored, leg, say.no_line(leg.contract, leg.target, error.code, error.sentence))
     except OutcomeUnknown as error:
         return await _asleep(app, stored, leg, error.reason, settle=True)
     except (CspError, ValueError) as error:
@@ -230,12 +231,3 @@ async def _dead(app: App, stored: Stored[Operation], leg: Leg, reason: Reason) -
     await come_to_rest(app, stored)
     await send_notice(app, stored)
     return stored
-
-
-def _reason(error: Refused) -> Reason:
-    remedies = {
-        "product_not_mapped": "Map the product to an Autotask service, then re-submit.",
-        "contract_not_found": "Bring the contract back or let the API user see it, then re-submit; or map by hand.",
-    }
-    remedy = remedies.get(error.code, "Put the service on the contract in Autotask, then re-submit.")
-    return Reason(error.code, error.sentence, remedy)
