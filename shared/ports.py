@@ -234,10 +234,21 @@ class AutotaskPort(Protocol):
         """Put a service on a contract; the new line's id. Refused, RetryLater or OutcomeUnknown otherwise."""
         ...
 
+    async def repeat_line(self, contract: int, service: int, day: date) -> None:
+        """Make a further line of a service that is on a contract already, without units; found by reading the lines.
+
+        Raises Refused, Misconfigured, RetryLater or OutcomeUnknown otherwise.
+        """
+        ...
+
     async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """POST one adjustment; nothing is sent after the deadline, nothing is repeated."""
         ...
 
     async def threshold(self) -> Threshold:
         """How much of the tenant's request budget is used."""
+        ...
+
+    async def budget(self) -> Threshold | None:
+        """The same, as it was read within the last minute and with our own requests since; None where it is unknown."""
         ...

@@ -124,6 +124,8 @@ class Settings(SignInSettings):
     accept_seconds: Seconds = 30
     settle_seconds: Seconds = 900
     autotask_timeout_seconds: Seconds = 30
+    autotask_budget_percent: Annotated[float, Field(gt=0, le=100)] = 60
+    autotask_budget_seconds: Seconds = 60
     partner_center_timeout_seconds: Seconds = 60
     partner_center_settle_seconds: Seconds = 60
     partner_center_give_up_seconds: Seconds = 3600

@@ -131,7 +131,7 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
             integration_code=settings.autotask_integration_code.get_secret_value(),
             now=now,
             timeout=settings.autotask_timeout_seconds,
-            read_seconds=3 * settings.autotask_timeout_seconds,
+            budget_seconds=settings.autotask_budget_seconds,
         ),
         queue=ServiceBusQueue(
             queue=settings.autotask_queue,
@@ -162,6 +162,7 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
             budget=timedelta(seconds=settings.sync_budget_seconds),
             detected=settings.detected_changes,
         ),
+        budget_percent=settings.autotask_budget_percent,
     )
     gate = Gate(
         Verifier(

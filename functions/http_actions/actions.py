@@ -13,7 +13,7 @@ from functions.http_actions.problems import Problem, plain
 from shared.domain.actions import Action
 from shared.identity import Role
 from shared.usecases.badges import compute_badge
-from shared.usecases.dead_letters import sync_to_autotask
+from shared.usecases.converge_now import converge_now
 from shared.usecases.sync import sync_subscription
 
 blueprint = func.Blueprint()
@@ -83,10 +83,10 @@ async def sync(call: Call) -> Answer:
 @blueprint.route(route=f"{SUBSCRIPTION}/autotask-sync", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @endpoint(Role.OPERATE, {200: Pushed, 202: Pushed}, body=NoChoices)
 async def autotask_sync(call: Call) -> Answer:
-    """Manual Autotask sync: push what is dead or waiting on this subscription now."""
+    """Manual Autotask sync: push what is dead or waiting on this subscription now, and whatever differs on its line."""
     call.body(NoChoices)
     customer, subscription = call.guid("customer"), call.guid("subscription")
     await call.app.partner_center.subscription(customer, subscription)
-    taken = await sync_to_autotask(call.app, customer, subscription, call.caller.id)
+    taken = await converge_now(call.app, customer, subscription, call.caller.id)
     badge = await compute_badge(call.app, customer, subscription)
     return Answer({"operations": [str(address) for address in taken], "badge": badge}, status=202 if taken else 200)

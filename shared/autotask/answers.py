@@ -42,9 +42,14 @@ def _message(item: object) -> str:
 
 
 def is_throttled(status: int, body: bytes) -> bool:
-    """Whether Autotask refuses for its request or thread limits; the thread limit comes with any status."""
-    text = body[:4096].decode("utf-8", "replace").lower()
-    return status == 429 or (status >= 400 and ("itgenatr005" in text or "thread threshold" in text))
+    """Whether Autotask refuses for its request or thread limits; the thread limit comes with any status.
+
+    In a success only its errors are looked at: what a row says is no message.
+    """
+    if status == 429:
+        return True
+    text = body[:4096].decode("utf-8", "replace") if status >= 400 else " ".join(errors_of(body))
+    return any(words in text.lower() for words in ("itgenatr005", "thread threshold"))
 
 
 def adjust_outcome(status: int, body: bytes, retry_after: timedelta | None = None) -> AdjustOutcome:

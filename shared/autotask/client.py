@@ -6,13 +6,15 @@ here. At most three requests run at once, as Autotask allows (reference 6). The 
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import itertools
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from shared.autotask.answers import adjust_outcome, is_permanent, is_throttled, read_failure
+from shared.autotask.budget import Remembered
+from shared.autotask.slots import Slots
 from shared.autotask.wire import (
     Item,
     parse_company,
@@ -30,7 +32,7 @@ from shared.transport import NotSent, Reply, Request, Retries, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from shared.domain.planning import Adjustment
     from shared.domain.reading import UnitsRow
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 500  # the largest page (reference 4.2)
 IDS_PER_QUERY = 100  # an `in` list counts as so many OR conditions; 500 is the limit (reference 4.1)
 _CONCURRENCY = 3
+_BUDGET_SECONDS = 60.0
 _DESCRIPTION_LENGTH = 100
 _READ_STATUSES = frozenset({408, 500, 502, 503, 504})
 
@@ -49,7 +52,7 @@ def _final(reply: Reply) -> bool:
 class Autotask:
     """One Autotask tenant.
 
-    `timeout` is the time of one attempt in seconds, `read_seconds` the whole time of a read with its repetitions.
+    `timeout` is the time of one attempt in seconds; a read with its repetitions may take three times as long.
     """
 
     def __init__(
@@ -61,17 +64,19 @@ class Autotask:
         integration_code: str,
         now: Callable[[], datetime],
         timeout: float = 30.0,
-        read_seconds: float = 90.0,
         retries: Retries | None = None,
+        budget_seconds: float = _BUDGET_SECONDS,
     ) -> None:
         self._transport = transport
         self._zone = Zone(transport, user, now=now, timeout=timeout)
         self._credentials = {"UserName": user, "Secret": secret, "ApiIntegrationCode": integration_code}
         self._now = now
         self._timeout = timeout
-        self._read_seconds = read_seconds
+        self._read_seconds = 3 * timeout
         self._retries = retries or Retries(attempts=3, statuses=_READ_STATUSES, final=_final)
-        self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._slots = Slots(_CONCURRENCY)
+        self._sent = 0
+        self._budget = Remembered(budget_seconds)
 
     async def units(self, lines: Sequence[int]) -> dict[int, tuple[UnitsRow, ...]]:
         """The unit rows of each of up to 100 lines, by start date; a line without rows has none (zero units).
@@ -127,6 +132,13 @@ class Autotask:
             used=whole(answer, "currentTimeframeRequestCount"),
         )
 
+    async def budget(self) -> Threshold | None:
+        """The threshold as it was read lately, with our own requests since then; None where it cannot be read.
+
+        It is read at most once in `budget_seconds`, whether that succeeds or not.
+        """
+        return await self._budget.plus(self.threshold, lambda: self._sent)
+
     async def create_line(self, contract: int, service: int, description: str) -> int:
         """Put a service on a contract; the id of the new line. The description is internal, 100 characters are kept.
 
@@ -141,29 +153,48 @@ class Autotask:
             "internalDescription": description[:_DESCRIPTION_LENGTH],
         }
         reply = await self._call("POST", f"Contracts/{contract}/Services", body, write_within=self._timeout)
-        outcome = self._outcome(reply)
-        if isinstance(outcome, AdjustmentRefused):
-            raise Refused("autotask_refused", "; ".join(outcome.errors), status=outcome.status)
-        if isinstance(outcome, Unsent):
-            raise Misconfigured(outcome.reason)
-        if isinstance(outcome, AdjustUnknown):
-            raise OutcomeUnknown(outcome.reason)
+        self._require_success(reply)
         created = reply.json().get("itemId")
         if not isinstance(created, int) or isinstance(created, bool):
             raise OutcomeUnknown("a line was created, but its id is not in the answer")
         return created
 
+    async def repeat_line(self, contract: int, service: int, day: date) -> None:
+        """Make a further line of a service that is on a contract already, without units (reference 8.4).
+
+        Only an adjustment can: it begins on `day`, changes no units and names no rate. Its answer has no id, so the
+        line is found by reading the contract's lines. Raises as `create_line` does.
+        """
+        body = {
+            "contractID": contract,
+            "serviceID": service,
+            "unitChange": 0,
+            "effectiveDate": _day(day),
+            "allowRepeatService": True,
+        }
+        self._require_success(
+            await self._call("POST", f"Contracts/{contract}/ServiceAdjustments", body, write_within=self._timeout)
+        )
+
+    def _require_success(self, reply: Reply) -> None:
+        match self._outcome(reply):
+            case AdjustmentRefused(status, errors):
+                raise Refused("autotask_refused", "; ".join(errors), status=status)
+            case Unsent(reason):
+                raise Misconfigured(reason)
+            case AdjustUnknown(reason):
+                raise OutcomeUnknown(reason)
+
     async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """POST one adjustment; nothing is sent after `deadline`. Never repeated.
 
-        The date goes without time and zone: Autotask keeps it as it is written (reference 7). A rate that the
-        adjustment does not name is left out: a 0 would make the line free (reference 8.5).
+        A rate that the adjustment does not name is left out: a 0 would make the line free (reference 8.5).
         """
         body: dict[str, Any] = {
             "contractID": contract,
             "contractServiceID": line,
             "unitChange": adjustment.change,
-            "effectiveDate": f"{adjustment.date.isoformat()}T00:00:00",
+            "effectiveDate": _day(adjustment.date),
         }
         for field, amount in (("adjustedUnitPrice", adjustment.price), ("adjustedUnitCost", adjustment.cost)):
             if amount is not None:
@@ -238,12 +269,12 @@ class Autotask:
     async def _send(
         self, zone: str, method: str, path: str, body: dict[str, Any] | None, stop: float, *, write: bool
     ) -> Reply:
-        try:
-            async with asyncio.timeout(stop - time.monotonic()):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise NotSent("no time was left after waiting for a free request slot") from None
-        try:
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._slots.one(within=stop - time.monotonic()))
+            except TimeoutError:
+                raise NotSent("no time was left after waiting for a free request slot") from None
+            self._sent += 1
             return await self._transport.send(
                 Request(
                     method,
@@ -256,8 +287,11 @@ class Autotask:
                     retries=self._retries,
                 )
             )
-        finally:
-            self._slots.release()
+
+
+def _day(day: date) -> str:
+    """A business date as Autotask keeps it: without zone, so that it stays as it is written (reference 7)."""
+    return f"{day.isoformat()}T00:00:00"
 
 
 def _readable(reply: Reply) -> Item:

@@ -221,6 +221,20 @@ def crash_loop(where: Whereabouts, targets: Iterable[Target]) -> Reason:
     )
 
 
+def no_line(contract: int, target: Target, code: str, why: str) -> Reason:
+    """Nothing says, or nothing can be found, on which line the seats shall be billed."""
+    remedies = {
+        "product_not_mapped": "Map the product to an Autotask service, then re-submit.",
+        "contract_not_found": "Bring the contract back or let the API user see it, then re-submit; or map by hand.",
+    }
+    where = Whereabouts(0, contract)
+    return Reason(
+        code,
+        f"Contract {contract} has no line yet for what is wanted: {wanted_text(where, [target])}. {why}",
+        remedies.get(code, "Put the service on the contract in Autotask, then re-submit."),
+    )
+
+
 def line_not_in_ledger(where: Whereabouts, targets: Iterable[Target]) -> Reason:
     """The ledger does not hold the line for the subscription any more."""
     return Reason(

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     MOVED = "moved"  # seats came here, or went, by the operation of another subscription
     MAP = "map"  # a subscription's line was named, changed or given up
     CHANGE_PRICE = "change_price"  # what its units are billed at, or cost
+    RECONCILE = "reconcile"  # its line differs from what was last verified, and somebody wants that dealt with
 
 
 class PartnerStatus(StrEnum):

@@ -120,9 +120,9 @@ def plan(
     below 0 and at 0 where desired is 0; `overwrite` aims at desired.
 
     Adjustments lie at the change points of (aim - actual), never two on a date: one carries units, price and cost.
-    Between two usable dates the executed change of units is constant, so where a change point is unusable the constant
-    nearest to the wanted one is taken; a rate waits for the next usable date. What remains is a `Shortfall`. Planning
-    again on the result sends nothing more.
+    Between two usable dates the executed change of units is constant: the earlier date decides it, as far as no day
+    gets wrong by it that was right. A change whose own date is unusable waits for the next usable one, and so does a
+    rate. What remains is a `Shortfall`. Planning again on the result sends nothing more.
 
     Order: increases first, then decreases, then changes of rates alone, dates ascending within each. Sent one by one in
     this order, units are never negative on any day: while increases are being sent each day has at least its actual

@@ -37,11 +37,6 @@ class Stretch:
         """The change of units that would meet the aim."""
         return self.aim - self.actual
 
-    @property
-    def days(self) -> int:
-        """The number of days."""
-        return self.last - self.first + 1
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -74,7 +69,7 @@ class Wish:
 
 
 def executable(stretches: Sequence[Stretch], unusable: Unusable) -> list[int]:
-    """The change of units that is executed on each stretch: the wanted one, or per cell the nearest possible."""
+    """The change of units that is executed on each stretch: the wanted one, or per cell what its anchor wants."""
     cells = unusable.cells()
     starts = [first for first, _ in cells]
 
@@ -86,25 +81,19 @@ def executable(stretches: Sequence[Stretch], unusable: Unusable) -> list[int]:
     for first, group in groupby(stretches, key=anchor):
         members = list(group)
         # Only the days before the first usable date have an anchor that is unusable itself.
-        change = _nearest(members) if unusable.allows(date.fromordinal(first)) else 0
+        change = _anchored(members) if unusable.allows(date.fromordinal(first)) else 0
         changes.extend([change] * len(members))
     return changes
 
 
-def _nearest(stretches: Sequence[Stretch]) -> int:
-    """The one change for all these days that comes nearest to the wanted ones.
+def _anchored(stretches: Sequence[Stretch]) -> int:
+    """The one change for all these days: what the first of them wants, as far as the others bear it (ADR 0035).
 
-    The sum of deviations over the days is least at their weighted median, the upper one where there are two, which
-    takes away no more than it must. Two bounds hold on every single day: no bill above both aim and actual (so an
-    increase is never more than each day wants), and no negative units. 0, which leaves things alone, is within both.
+    The first day is the only one on which an adjustment may lie. On every single day the bill must neither rise above
+    both aim and actual units, nor fall where it is not too high, nor fall below zero. So a day that is billed right
+    stays right, and a change that none of the days can bear waits for the next usable date. 0, which leaves things
+    alone, is within all bounds.
     """
-    lowest = max(-stretch.actual for stretch in stretches)
+    lowest = max(-stretch.actual if stretch.wanted < 0 else 0 for stretch in stretches)
     highest = min(max(stretch.wanted, 0) for stretch in stretches)
-    total = sum(stretch.days for stretch in stretches)
-    passed = 0
-    for stretch in sorted(stretches, key=lambda stretch: stretch.wanted):
-        median = stretch.wanted
-        passed += stretch.days
-        if 2 * passed > total:
-            break
-    return min(max(median, lowest), highest)
+    return min(max(stretches[0].wanted, lowest), highest)

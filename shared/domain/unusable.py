@@ -6,6 +6,7 @@ window forbids at this moment only limits what the planner may send (`shared.dom
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -47,3 +48,12 @@ class Unusable:
             else:
                 runs.append((day, day))
         return runs
+
+
+def posted_through(posted: Iterable[tuple[date, date]], *, prorate: bool) -> date | None:
+    """The last day on which nothing can change for what was posted; `posted` are the first and last days of the rows.
+
+    A posted row is never rewritten, so nothing may lie on its first day or before. On its later days Autotask adds a
+    prorated row, where the mapping allows that.
+    """
+    return max((start if prorate else end for start, end in posted), default=None)

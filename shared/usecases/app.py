@@ -75,7 +75,10 @@ class Times:
 
     def backoff(self, retries: int) -> timedelta:
         """The wait before a further try: doubled each time up to the maximum, with a fifth of jitter."""
-        wait: timedelta = min(self.retry * (1 << min(retries, 16)), self.retry_max)
+        return self.jittered(min(self.retry * (1 << min(retries, 16)), self.retry_max))
+
+    def jittered(self, wait: timedelta) -> timedelta:
+        """A wait that is up to a fifth longer by chance, so that what waits together does not wake together."""
         return wait * (1 + random.random() / 5)  # noqa: S311 - jitter is no secret
 
 
@@ -138,6 +141,7 @@ class App:
     records: Records
     policy: SyncPolicy = SyncPolicy()
     keep: Keep = field(default_factory=Keep)
+    budget_percent: float = 60.0  # of the tenant's requests: where pushes stop
 
     def business_date(self, moment: datetime) -> date:
         """The partner's calendar day of a moment."""

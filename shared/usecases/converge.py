@@ -29,7 +29,7 @@ from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, p
 from shared.domain.rates import Rate
 from shared.domain.reading import UnitsRow, read
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
-from shared.domain.unusable import Unusable
+from shared.domain.unusable import Unusable, posted_through
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.lease import Held
@@ -236,7 +236,7 @@ async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
             seen = _numbers(work, line, found.verified, on=found.on)
             await die(app, work, say.drift(work.where, seen), drift=seen, line=line)
         case Blocked() as found:
-            reason = say.blocked(work.where, found, work.targets, _posted_through(work, prorate=line.prorate))
+            reason = say.blocked(work.where, found, work.targets, posted_through(work.posted, prorate=line.prorate))
             await die(app, work, reason, line=line)
         case Plan() as found:
             work.line = replace(work.line, value=known)
@@ -253,16 +253,7 @@ def _policy(work: Work, line: Line, actual: Timeline) -> DriftPolicy:
 
 
 def _unusable(work: Work, line: Line) -> Unusable:
-    return Unusable(work.window, frozenset(line.refused_dates), _posted_through(work, prorate=line.prorate))
-
-
-def _posted_through(work: Work, *, prorate: bool) -> date | None:
-    """The last day on which nothing can change for what was posted.
-
-    A posted row is never rewritten, so nothing may lie on its first day or before. On its later days Autotask adds a
-    prorated row, where the mapping allows that.
-    """
-    return max((start if prorate else end for start, end in work.posted), default=None)
+    return Unusable(work.window, frozenset(line.refused_dates), posted_through(work.posted, prorate=line.prorate))
 
 
 def _numbers(work: Work, line: Line, verified: Timeline, *, on: date | None = None) -> DriftSeen:

@@ -6,8 +6,10 @@ it made is found by its description, a mapping that it wrote by the operation's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from shared.domain import explanations as say
 from shared.domain.billing import Policy, SuspendBilling, opening_target
 from shared.domain.contract import ContractLine
 from shared.domain.errors import CspError, OutcomeUnknown, Refused
@@ -24,6 +26,8 @@ from shared.usecases.dead_letters import read_line
 from shared.usecases.pricing import PriceBook
 from shared.usecases.rest import SYSTEM, come_to_rest, look_again, looked_for, send, send_again, send_notice
 from shared.usecases.work import LineKey, buried, new_line
+
+LINES_A_READING = 100
 
 
 async def go_on(app: App, stored: Stored[Operation], *, first: bool = False) -> None:
@@ -49,7 +53,7 @@ async def place(app: App, stored: Stored[Operation]) -> Stored[Operation]:
         mapping = await _mapping(app, stored.value, leg.place)
         actual = await read_line(app, mapping.contract, mapping.line)
     except Refused as error:
-        return await _dead(app, stored, leg, _reason(error))
+        return await _dead(app, stored, leg, say.no_line(leg.contract, leg.target, error.code, error.sentence))
     except OutcomeUnknown as error:
         return await _asleep(app, stored, leg, error.reason, settle=True)
     except (CspError, ValueError) as error:
@@ -82,7 +86,7 @@ async def _mapping(app: App, operation: Operation, wanted: Place) -> Subscriptio
         raise Refused("contract_period_unknown", f"The billing period of contract {contract.id} is not known here.")
     like = await app.mappings.subscription(address.customer, wanted.like)
     policy, pricing = _inherited(like.value if like else None)
-    line = await free_line(app, contract.id, product.service, address.customer, address.subscription)
+    line = await free_line(app, contract.id, product.service, address.customer, address.subscription, empty=True)
     mapping = SubscriptionMapping(
         customer=address.customer,
         subscription=address.subscription,
@@ -125,16 +129,56 @@ async def _with_rates(app: App, mapping: SubscriptionMapping, target: Target, wa
     return replace(target, price=opening.price, cost=opening.cost)
 
 
-async def free_line(app: App, contract: int, service: int, customer: str, subscription: str) -> int:
+async def free_line(
+    app: App, contract: int, service: int, customer: str, subscription: str, *, empty: bool = False
+) -> int:
     """A line of a service on a contract that nobody else bills: one made for the subscription, a free one, a new one.
 
-    Raises Refused, OutcomeUnknown (it may have been made), RetryLater, Misconfigured.
+    `empty` leaves out lines that bill units: somebody is billed by them, even if nobody is mapped to them. Raises
+    Refused, OutcomeUnknown (it may have been made), RetryLater, Misconfigured.
     """
-    lines = [line for line in await app.autotask.contract_lines(contract) if line.service_id == service]
-    for line in sorted(lines, key=lambda line: line.internal_description != description_of(subscription)):
-        if await _is_free(app, line, customer, subscription):
-            return line.id
-    return await app.autotask.create_line(contract, service, description_of(subscription))
+    lines = await _lines_of(app, contract, service)
+    free = [line for line in lines if await _is_free(app, line, customer, subscription)]
+    billed = await _billed(app, free) if empty else set()
+    free = [line for line in free if line.id not in billed or _made_for(line, subscription)]
+    free.sort(key=lambda line: not _made_for(line, subscription))
+    if free:
+        return free[0].id
+    if not lines:
+        return await app.autotask.create_line(contract, service, description_of(subscription))
+    return await _repeated(app, contract, service, {line.id for line in lines})
+
+
+async def _repeated(app: App, contract: int, service: int, present: set[int]) -> int:
+    """A further line of a service that is on the contract already; found among the lines, since no answer names it.
+
+    Where it was made and we die, or its answer is lost, it is an empty free line for whoever looks next.
+    """
+    found = (await app.autotask.contracts([contract])).get(contract)
+    if found is None:
+        raise Refused("contract_not_found", f"Autotask does not show contract {contract}.")
+    await app.autotask.repeat_line(contract, service, found.start)
+    new = [line.id for line in await _lines_of(app, contract, service) if line.id not in present]
+    if not new:
+        raise OutcomeUnknown("a line was made and does not show yet")
+    return new[0]
+
+
+async def _lines_of(app: App, contract: int, service: int) -> list[ContractLine]:
+    return [line for line in await app.autotask.contract_lines(contract) if line.service_id == service]
+
+
+async def _billed(app: App, lines: Sequence[ContractLine]) -> set[int]:
+    """Those of the lines that bill units today or later."""
+    if not lines:
+        return set()
+    today = app.business_date(app.now())
+    rows = await app.autotask.units([line.id for line in lines[:LINES_A_READING]])
+    return {line for line, found in rows.items() if any(row.units and row.end >= today for row in found)}
+
+
+def _made_for(line: ContractLine, subscription: str) -> bool:
+    return line.internal_description == description_of(subscription)
 
 
 def description_of(subscription: str) -> str:
@@ -143,8 +187,7 @@ def description_of(subscription: str) -> str:
 
 
 async def _is_free(app: App, line: ContractLine, customer: str, subscription: str) -> bool:
-    made_for = line.internal_description
-    if made_for.startswith("csp:") and made_for != description_of(subscription):
+    if line.internal_description.startswith("csp:") and not _made_for(line, subscription):
         return False
     return await app.mappings.owner(line.id) in {None, (customer, subscription)}
 
@@ -188,12 +231,3 @@ async def _dead(app: App, stored: Stored[Operation], leg: Leg, reason: Reason) -
     await come_to_rest(app, stored)
     await send_notice(app, stored)
     return stored
-
-
-def _reason(error: Refused) -> Reason:
-    remedies = {
-        "product_not_mapped": "Map the product to an Autotask service, then re-submit.",
-        "contract_not_found": "Bring the contract back or let the API user see it, then re-submit; or map by hand.",
-    }
-    remedy = remedies.get(error.code, "Put the service on the contract in Autotask, then re-submit.")
-    return Reason(error.code, error.sentence, remedy)

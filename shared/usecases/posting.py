@@ -16,6 +16,7 @@ from shared.domain.planning import Adjustment, Plan, apply
 from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Timeline
 from shared.usecases.app import App
+from shared.usecases.budget import spent
 from shared.usecases.lease import Held, Stopped
 from shared.usecases.work import Work, save_line, wait
 
@@ -45,6 +46,7 @@ async def send(app: App, held: Held, work: Work, plan: Plan) -> Posted | None:
         if increase_refused and adjustment.change < 0:
             break
         async with held.slots:
+            held.stopped = held.stopped or await spent(app)
             if held.stopped is not None:
                 await pause(app, work, held.stopped.until, held.stopped.reason)
                 return None

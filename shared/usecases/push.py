@@ -16,13 +16,15 @@ from enum import StrEnum
 from shared import telemetry
 from shared.domain.errors import Misconfigured, RetryLater
 from shared.domain.operation import PUSHABLE, Address, Death, Event, Operation, Reason
-from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode
+from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode, message_id, notice_id
 from shared.metrics import PUSH_DURATION
+from shared.priority import background
 from shared.storage import keys
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
+from shared.usecases.budget import spent
 from shared.usecases.converge import converge
 from shared.usecases.dead_letters import reopen
 from shared.usecases.lease import Held, LeaseLost
@@ -45,23 +47,25 @@ class Verdict(StrEnum):
     ITS_OWN = "its_own"  #: the delivery that the operation died with: raise again
     NOTICE = "notice"  #: the message sent to carry it into the dead-letter queue: note it, then raise
     RESUBMISSION = "resubmission"  #: a copy sent after the death with a standard tool: honoured
-    LEFTOVER = "leftover"  #: an older copy: completed
+    LEFTOVER = "leftover"  #: from before the death, or a late one of our own: completed
 
 
-def verdict(death: Death, delivery: Delivery, envelope: Envelope) -> Verdict:
+def verdict(operation: Operation, death: Death, delivery: Delivery, envelope: Envelope) -> Verdict:
     """Judge a delivery for a dead operation: by its sequence number, its message, and when the broker took it in.
 
-    A late message of our own, or a second copy of the notice, must not open the operation again: only a copy of the
-    very message that lies in the dead-letter queue, taken in after the death, is a person's re-submission.
+    Whatever copy a person takes out of the dead-letter queue and sends again, of this death or of an earlier one, has a
+    sequence number of its own and was taken in after the death: it is honoured. Two kinds of messages must not open the
+    operation again: what was in the queue before the death, and what we send ourselves for the present attempt, which
+    may come late.
     """
     if death.sequence_number == delivery.sequence_number:
         return Verdict.ITS_OWN
-    if envelope.id != death.message:
-        return Verdict.LEFTOVER
-    if death.sequence_number is None:
+    if death.sequence_number is None and envelope.id == death.message:
         return Verdict.NOTICE
+    address, attempt = operation.address, operation.attempt
+    ours = {message_id(address, attempt), notice_id(address, attempt)} - {death.message}
     newer = delivery.enqueued_at is not None and delivery.enqueued_at > death.at
-    return Verdict.RESUBMISSION if newer else Verdict.LEFTOVER
+    return Verdict.RESUBMISSION if newer and envelope.id not in ours else Verdict.LEFTOVER
 
 
 async def deliver(app: App, delivery: Delivery) -> None:
@@ -93,7 +97,7 @@ async def _work_on(app: App, stored: Stored[Operation], delivery: Delivery, enve
 async def _for_the_dead(
     app: App, stored: Stored[Operation], death: Death, delivery: Delivery, envelope: Envelope
 ) -> Stored[Operation] | None:
-    match verdict(death, delivery, envelope):
+    match verdict(stored.value, death, delivery, envelope):
         case Verdict.ITS_OWN:
             raise DeadLettered(_why(stored.value))
         case Verdict.NOTICE:
@@ -131,6 +135,11 @@ class Drain:
 
 async def push(app: App, own: Address, *, delivered: Delivered | None = None) -> bool:
     """Push an operation's lines and everything else that is due. Says whether this call was the pusher."""
+    with background():
+        return await _push(app, own, delivered)
+
+
+async def _push(app: App, own: Address, delivered: Delivered | None) -> bool:
     drain = Drain()
     if delivered is not None:
         drain.deliveries[own] = delivered
@@ -165,6 +174,10 @@ async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operatio
     while batch and app.now() < stop_at:
         drain.seen.update(stored.value.address for stored in batch)
         for lines in _groups(batch):
+            stopped = await spent(app)
+            if stopped is not None:
+                await _sleep(app, lines, stopped.until, stopped.reason)
+                return False
             await held.outlive(app.now() + app.times.autotask_timeout)
             try:
                 await converge(app, held, lines, drain.deliveries)

@@ -276,7 +276,13 @@ def buried(operation: Operation, now: datetime, delivered: Delivered | None) -> 
 
 
 async def bury_orphans(app: App, key: LineKey) -> None:
-    """End open legs on a line that the ledger does not hold for their subscription: only a person can help them."""
+    """End open legs on a line that the ledger does not hold for their subscription: only a person can help them.
+
+    Where it does hold it, they wait behind an operation that is not settled at Microsoft, and keep their alarms.
+    """
+    line = await app.ledger.line(key.customer, key.line)
+    if line is not None and line.value.subscription == key.subscription:
+        return
     where = say.Whereabouts(key.line, key.contract)
     for stored in await app.ledger.operations(key.customer, key.subscription):
         before = stored.value

@@ -49,6 +49,8 @@ def errors(*messages: object) -> bytes:
         (500, errors(THREADS), AdjustUnknown("Autotask is throttling, status 500", MINUTE)),
         (409, errors(THREADS), AdjustUnknown("Autotask is throttling, status 409", MINUTE)),
         (401, errors(THREADS), AdjustUnknown("Autotask is throttling, status 401", MINUTE)),
+        (200, errors(THREADS), AdjustUnknown("Autotask is throttling, status 200", MINUTE)),
+        (200, b'{"itemId": null, "note": "thread threshold"}', Accepted()),
         (408, b"", AdjustUnknown("Autotask answered with status 408")),
         (500, b"", AdjustUnknown("Autotask answered with status 500")),
         (500, errors(), AdjustUnknown("Autotask answered with status 500")),

@@ -16,6 +16,7 @@ from shared.domain.errors import Malformed, Misconfigured, OutcomeUnknown, Refus
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustUnknown, Unsent
 from shared.domain.planning import Adjustment
 from shared.domain.reading import UnitsRow
+from shared.priority import background
 from shared.transport import Transport
 from tests.adapters.autotask_script import ZONE, Script, zone
 from tests.adapters.conftest import HANG, NOW, RESET, Answer, Received, Server
@@ -373,6 +374,54 @@ async def test_three_requests_at_once_and_no_more(server: Server, script: Script
     assert server.most_at_once == 3
 
 
+async def test_whoever_waits_for_an_answer_goes_before_background_work(
+    server: Server, script: Script, autotask: AutotaskPort
+) -> None:
+    script += [Answer(200, {"itemId": None}, seconds=0.05)] * 8 + [Answer(200, {"item": None})]
+    with background():
+        work = [asyncio.create_task(adjust(autotask)) for _ in range(8)]
+    await asyncio.sleep(0.02)  # three of them are under way, five wait
+    assert await autotask.line(7) is None
+    await asyncio.gather(*work)
+    assert [call.method for call in calls(server)].index("GET") in range(3, 6)
+
+
+async def test_a_request_that_gives_up_waiting_takes_no_slot_with_it(
+    server: Server, script: Script, autotask: AutotaskPort
+) -> None:
+    script += [Answer(200, {"itemId": None}, seconds=0.1)] * 3 + [Answer(200, {"itemId": None})] * 3
+    first = [asyncio.create_task(adjust(autotask)) for _ in range(3)]
+    await asyncio.sleep(0.02)
+    late = [asyncio.create_task(adjust(autotask, deadline=NOW + timedelta(seconds=0.03))) for _ in range(4)]
+    assert all(isinstance(outcome, Unsent) for outcome in await asyncio.gather(*late))
+    await asyncio.gather(*first)
+    assert await asyncio.gather(*(adjust(autotask) for _ in range(3))) == [Accepted()] * 3
+    assert server.most_at_once == 3
+
+
+async def test_the_budget_is_read_once_and_counts_our_requests_since(
+    server: Server, script: Script, autotask: AutotaskPort
+) -> None:
+    threshold = {
+        "externalRequestThreshold": 10000,
+        "requestThresholdTimeframe": 60,
+        "currentTimeframeRequestCount": 124,
+    }
+    script += [Answer(200, threshold), *[Answer(200, {"itemId": None})] * 3]
+    assert await autotask.budget() == Threshold(limit=10000, minutes=60, used=124)
+    await asyncio.gather(*(adjust(autotask) for _ in range(3)))
+    assert await autotask.budget() == Threshold(limit=10000, minutes=60, used=127)
+    assert len(calls(server)) == 4
+
+
+async def test_a_budget_that_cannot_be_read_is_unknown_and_not_asked_for_again_at_once(
+    server: Server, script: Script, autotask: AutotaskPort
+) -> None:
+    script += [Answer(404, b"")]
+    assert [await autotask.budget(), await autotask.budget()] == [None, None]
+    assert len(calls(server)) == 1
+
+
 async def test_without_a_connection_an_adjustment_is_unsent(unused_url: str) -> None:
     transport = Transport(unused_url, now=lambda: NOW)
     assert isinstance(await adjust(client(transport)), Unsent)
@@ -385,6 +434,23 @@ async def test_a_new_line(server: Server, script: Script, autotask: AutotaskPort
     (sent,) = calls(server)
     assert sent.path == f"{V1}/Contracts/5/Services"
     assert sent.body == {"contractID": 5, "serviceID": 677, "internalDescription": "csp:" + "x" * 96}
+
+
+async def test_a_further_line_of_a_service(server: Server, script: Script, autotask: AutotaskPort) -> None:
+    script += [Answer(200, {"itemId": None}), Answer(500, {"errors": ["not allowed"]}), Answer(503)]
+    await autotask.repeat_line(5, 677, date(2026, 8, 1))
+    (sent,) = calls(server)
+    assert sent.path == f"{V1}/Contracts/5/ServiceAdjustments"
+    assert sent.body == {
+        "contractID": 5,
+        "serviceID": 677,
+        "unitChange": 0,
+        "effectiveDate": "2026-08-01T00:00:00",
+        "allowRepeatService": True,
+    }
+    for error in (Refused, OutcomeUnknown):
+        with pytest.raises(error):
+            await autotask.repeat_line(5, 677, date(2026, 8, 1))
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ LAYERS = (
             "shared.usecases",
             "shared.messaging.envelope",
             "shared.metrics",
+            "shared.priority",
             "shared.partner_center.wire",
             "shared.telemetry",
             *(f"shared.storage.{name}" for name in REPOSITORIES),

@@ -12,7 +12,7 @@ import pytest
 
 from local.stack import Stack
 from shared.autotask.client import Autotask
-from shared.domain.errors import Refused, RetryLater
+from shared.domain.errors import OutcomeUnknown, Refused, RetryLater
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
 from shared.domain.planning import Adjustment
 from shared.domain.rates import Rate
@@ -39,7 +39,6 @@ def client(transport: Transport, settings: dict[str, str]) -> Autotask:
         integration_code=settings["AUTOTASK_INTEGRATION_CODE"],
         now=now,
         timeout=2,
-        read_seconds=3,
     )
 
 
@@ -300,6 +299,37 @@ async def test_a_service_is_put_on_a_contract_once_and_without_units(tenant: Ten
         await tenant.port.create_line(tenant.contract, SERVICES[2], "csp:two")
     with pytest.raises(Refused):
         await tenant.port.create_line(tenant.contract, 1, "csp:three")
+
+
+async def test_a_service_is_repeated_on_a_contract_as_a_line_of_its_own(tenant: Tenant) -> None:
+    contract = (await tenant.port.contracts([tenant.contract]))[tenant.contract]
+    first = await tenant.port.create_line(tenant.contract, SERVICES[2], "csp:one")
+
+    await tenant.port.repeat_line(tenant.contract, SERVICES[2], contract.start)
+
+    lines = [line for line in await tenant.port.contract_lines(tenant.contract) if line.service_id == SERVICES[2]]
+    (second,) = [line.id for line in lines if line.id != first]
+    assert await tenant.port.units([first, second]) == {first: (), second: ()}
+    outcome = await tenant.port.adjust(
+        contract=tenant.contract, line=second, adjustment=Adjustment(tenant.today, 3), deadline=tenant.deadline()
+    )
+    assert outcome == Accepted()
+    units = await tenant.port.units([first, second])
+    assert (units[first], {row.units for row in units[second]}) == ((), {3})
+    for day, service in ((contract.end + timedelta(days=1), SERVICES[2]), (contract.start, 1)):
+        with pytest.raises(Refused):
+            await tenant.port.repeat_line(tenant.contract, service, day)
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", 1), ("after", 2)])
+async def test_a_repeated_line_without_an_answer_may_have_been_made(tenant: Tenant, when: str, made: int) -> None:
+    contract = (await tenant.port.contracts([tenant.contract]))[tenant.contract]
+    await tenant.port.create_line(tenant.contract, SERVICES[2], "csp:one")
+    tenant.lose(when=when)
+    with pytest.raises(OutcomeUnknown):
+        await tenant.port.repeat_line(tenant.contract, SERVICES[2], contract.start)
+    lines = [line for line in await tenant.port.contract_lines(tenant.contract) if line.service_id == SERVICES[2]]
+    assert len(lines) == made
 
 
 async def test_autotask_that_is_away_asks_to_come_later(nobody: AutotaskPort) -> None:

@@ -21,7 +21,8 @@ from shared.domain.planning import DriftPolicy
 from shared.domain.pricing import PriceSource, Pricing
 from shared.domain.timeline import Timeline, first_difference
 from shared.usecases.app import App
-from shared.usecases.dead_letters import resubmit, sweep, sync_to_autotask
+from shared.usecases.converge_now import converge_now
+from shared.usecases.dead_letters import resubmit, sweep
 from shared.usecases.sync import sync_customer
 from shared.usecases.wake import wake
 from tests.crash.bulk_stories import bulk_of, item
@@ -124,6 +125,7 @@ class Chaos:
             (3, self._somebody_at_microsoft),
             (4, lambda: self._spawn("sync", lambda app: sync_customer(app, CUSTOMER))),
             (2, lambda: self._spawn("sweep", sweep)),
+            (2, self._resend_a_dead_copy),
             (3, self._autotask_sync),
             (3, self._edit_by_hand),
             (4, self._move),
@@ -169,12 +171,19 @@ class Chaos:
             self._note(f"{host.name} receives {message.message_id[-12:]} ({message.sequence_number}/{message.count})")
             self._start(self.world.deliver_one(host, message))
 
+    def _resend_a_dead_copy(self) -> None:
+        """Somebody takes whatever lies in the dead-letter queue and sends it again with a standard tool."""
+        bodies = self.world.broker.dead_bodies()
+        if bodies:
+            body = self._chance.choice(bodies)
+            self._spawn("sends a dead copy again", lambda app: app.queue.send(f"tool-{self._key}", body))
+
     def _wake(self) -> None:
         self._spawn("wake", wake)
 
     def _autotask_sync(self) -> None:
         subscription = subscription_id(self._chance.randint(1, SUBSCRIPTIONS))
-        self._spawn("autotask sync", lambda app: sync_to_autotask(app, CUSTOMER, subscription, "ops"))
+        self._spawn("autotask sync", lambda app: converge_now(app, CUSTOMER, subscription, "ops"))
 
     def _time_passes(self) -> None:
         moment = self.world.next_moment()
@@ -191,7 +200,10 @@ class Chaos:
         adjust = chance.choice(list(AdjustFault))
         patch = chance.choice(list(ChangeFault))
         late = _WORKING if patch is ChangeFault.WORKING else _LATE_MICROSOFT
-        match chance.randrange(6):
+        match chance.randrange(7):
+            case 6:
+                world.autotask.used = 1 if world.autotask.used > 1 else 9000
+                self._note(f"{world.autotask.used} requests of the hour are used")
             case 0 | 1:
                 world.autotask.faults.append(autotask.Fault(adjust, chance.randint(1, _LATE_AUTOTASK)))
                 self._note(f"next adjustment: {world.autotask.faults[-1]}")
@@ -298,7 +310,7 @@ class Chaos:
         world.autotask.faults.clear()
         world.partner_center.faults.clear()
         world.autotask.away_until = world.partner_center.away_until = None
-        world.autotask.lag = timedelta()
+        world.autotask.lag, world.autotask.used = timedelta(), 1
         world.broker.away, world.broker.copies, world.broker.lost_completions = False, 1, 0
         while self._tasks:
             moment = world.clock.next_waking()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from shared.domain.actions import Action
 from shared.domain.asks import Ask as Wanted
 from shared.domain.asks import MigrateAsk, MigrationScheduleAsk, RenewalAsk, UpgradeAsk
+from shared.domain.contract import ContractLine
 from shared.storage.mappings import ProductMapping
 from shared.usecases.act import Request, act
 from shared.usecases.app import App
@@ -19,7 +21,7 @@ from shared.usecases.sync import sync_customer
 from tests.crash.scenarios import TODAY, Story, ask, change, map_to, mapped
 from tests.world.clock import START
 from tests.world.conversions import LEGACY_TARGET, NEW_COMMERCE, TARGET, legacy
-from tests.world.world import CONTRACT_START, CUSTOMER, PREMIUM, World, subscription_id
+from tests.world.world import CONTRACT, CONTRACT_START, CUSTOMER, PREMIUM, World, line_id, subscription_id
 
 CONFIRMED = frozenset({"confirm", "confirmLosses"})
 
@@ -57,6 +59,12 @@ async def upgradable(world: World) -> None:
     """Subscription 1 with ten seats on line 1; its target is billed as another service."""
     await mapped(world)
     await ask(world, billed_as_premium("CFQ7TTC0LCHC:0002"))
+
+
+async def with_a_line_of_the_target(world: World) -> None:
+    """Besides, line 2 bills five units of the target's service to somebody whose subscription is not mapped."""
+    await upgradable(world)
+    world.autotask.add_line(ContractLine(line_id(2), CONTRACT, PREMIUM, "", "", Decimal(22)), 5)
 
 
 async def with_a_destination(world: World) -> None:
@@ -114,6 +122,13 @@ CONVERSIONS = (
         upgradable,
         (wish(1, Action.UPGRADE, UpgradeAsk(TARGET, quantity=4)),),
         {1: {CONTRACT_START: 10, TODAY: 6}, 2: {CONTRACT_START: 0, TODAY: 4}},
+        adjustments=2,
+    ),
+    Story(
+        "upgrade some seats to a product that the contract bills already",
+        with_a_line_of_the_target,
+        (wish(1, Action.UPGRADE, UpgradeAsk(TARGET, quantity=4)),),
+        {1: {CONTRACT_START: 10, TODAY: 6}, 2: {CONTRACT_START: 5}, 3: {CONTRACT_START: 0, TODAY: 4}},
         adjustments=2,
     ),
     Story(

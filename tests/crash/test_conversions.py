@@ -12,12 +12,14 @@ import pytest
 from shared.domain.actions import Action
 from shared.domain.asks import MigrateAsk, UpgradeAsk
 from shared.domain.operation import Kind, Operation
-from tests.crash.conversion_stories import legacy_mapped, upgradable, wish
+from tests.crash.conversion_stories import legacy_mapped, upgradable, wish, with_a_line_of_the_target
 from tests.crash.scenarios import TODAY, ask
 from tests.world import checks
+from tests.world.autotask import AdjustFault
+from tests.world.autotask import Fault as AutotaskFault
 from tests.world.conversions import TARGET
 from tests.world.partner_center import ChangeFault, Fault
-from tests.world.world import CONTRACT_START, World, line_id
+from tests.world.world import CONTRACT, CONTRACT_END, CONTRACT_START, PREMIUM, SERVICE, World, line_id
 
 UPGRADE = wish(1, Action.UPGRADE, UpgradeAsk(TARGET))
 MIGRATE = wish(1, Action.MIGRATE, MigrateAsk())
@@ -58,6 +60,18 @@ def test_an_unclear_answer_leads_to_one_migration(fault: Fault) -> None:
     asyncio.run(checks.everything(world))
     assert [effect.after.status for effect in world.partner_center.effects] == ["suspended"]
     assert checks.billed(world, line_id(2)) == {CONTRACT_START: 0, TODAY: 10}
+
+
+@pytest.mark.parametrize("fault", [AdjustFault.LOST, AdjustFault.ANSWER_LOST], ids=str)
+def test_a_line_of_its_own_whose_making_got_no_answer_is_made_once(fault: AdjustFault) -> None:
+    world = prepared(with_a_line_of_the_target)
+    world.autotask.faults.append(AutotaskFault(fault))
+    asyncio.run(ask(world, wish(1, Action.UPGRADE, UpgradeAsk(TARGET, quantity=4))))
+    asyncio.run(checks.everything(world))
+    lines = asyncio.run(world.autotask.contract_lines(CONTRACT))
+    assert [line.service_id for line in lines] == [SERVICE, PREMIUM, PREMIUM]
+    assert checks.billed(world, line_id(2)) == {CONTRACT_START: 5}
+    assert world.autotask.timeline(line_id(3)).at(CONTRACT_END) == 4
 
 
 def test_an_upgrade_that_fails_at_microsoft_is_refused_and_bills_nothing() -> None:

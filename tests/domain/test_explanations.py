@@ -30,6 +30,7 @@ MORE = Target(14, AUGUST, SEPTEMBER)
 DEARER = Target(
     None, SEPTEMBER, SEPTEMBER, (RateStep(SEPTEMBER, Decimal(13)),), (RateStep(SEPTEMBER, Decimal("10.5")),)
 )
+FOUR = Target(4, AUGUST, AUGUST, (RateStep(AUGUST, PRICE),))
 FREED = Target(12, AUGUST, AUGUST, free=FreeFrom(AUGUST, free=True))
 
 
@@ -82,6 +83,18 @@ REASONS: dict[str, Reason] = {
     ),
     "the contract is gone": say.contract_not_found(UNKNOWN, [MORE, DEARER]),
     "the push kills its worker": say.crash_loop(UNKNOWN, [FREED]),
+    "a product that no service is named for": say.no_line(
+        29747643,
+        FOUR,
+        "product_not_mapped",
+        "The product CFQ7TTC0LCHC:0002~P1Y~monthly is not mapped to a service, so nothing says how to bill it.",
+    ),
+    "a service whose contract is gone": say.no_line(
+        29747643, FOUR, "contract_not_found", "Autotask does not show contract 29747643."
+    ),
+    "a service that Autotask does not put on the contract": say.no_line(
+        29747643, FOUR, "autotask_refused", "The Service is inactive."
+    ),
     "the ledger does not hold the line": say.line_not_in_ledger(UNKNOWN, [Target(0, AUGUST, AUGUST)]),
 }
 
@@ -103,7 +116,8 @@ def test_every_text_is_the_one_that_was_agreed_on() -> None:
 @pytest.mark.parametrize("title", REASONS)
 def test_every_text_names_contract_line_date_amount_and_next_step(title: str) -> None:
     reason = REASONS[title]
-    for named in ("29747643", "8001", "202"):
+    no_line_yet = reason.sentence.startswith("Contract 29747643 has no line")
+    for named in ("29747643", "202", *([] if no_line_yet else ["8001"])):
         assert named in reason.sentence
     assert re.search(r"\d units?\b|price \d", reason.sentence)
     assert reason.remedy

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 # A call to Microsoft ends before the alarm of its operation is due, as in production
-SETTINGS = {**FAST_SETTINGS, "OUTBOX_SECONDS": "2", "PARTNER_CENTER_TIMEOUT_SECONDS": "1.5"}
+SETTINGS = {
+    **FAST_SETTINGS,
+    "OUTBOX_SECONDS": "2",
+    "PARTNER_CENTER_TIMEOUT_SECONDS": "1.5",
+    "AUTOTASK_BUDGET_SECONDS": "0.5",
+}
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,24 @@ def test_a_dead_message_sent_again_with_the_plain_sdk_is_healed(world: World, br
     assert operation not in listed(world)
 
 
+def test_an_older_copy_of_an_operation_that_died_again_is_healed_with_the_plain_sdk(
+    world: World, broker: Broker
+) -> None:
+    subject = world.outside_window()
+    operation = refused_by_autotask(world, subject, subject.quantity + 2)
+    first = dead_message(broker, operation)
+    fault(world.autotask, {"method": "POST", "path": subject.adjustments_path, "fault": "500", "body": REFUSAL})
+    decide(world, operation, "resubmit")
+    copies = eventually(lambda: broker.dead_about(operation), lambda found: len(found) == 2)
+    assert {json.loads(copy.body)["id"] for copy in copies} > {json.loads(first.body)["id"]}
+
+    broker.send(first.body)
+
+    world.wait_for_badge(subject)
+    world.wait_for_rest(operation)
+    assert world.adjustments(subject) == [(world.today(), 2)]
+
+
 def test_the_sweep_removes_the_copies_of_healed_operations_and_no_others(world: World, broker: Broker) -> None:
     healed, still_dead = world.outside_window(), world.outside_window()
     gone = refused_by_autotask(world, healed, healed.quantity + 1)
@@ -202,6 +220,29 @@ def test_the_manual_autotask_sync_takes_up_what_is_dead(world: World) -> None:
     assert (answer.status_code, answer.json()["operations"]) == (202, [dead])
     world.wait_for_rest(dead)
     assert world.adjustments(subject) == [(world.today(), 2)]
+
+
+def test_the_manual_autotask_sync_finds_a_hand_edit_though_nothing_is_open(world: World, broker: Broker) -> None:
+    subject = world.outside_window()
+    path = f"{subject.path}/autotask-sync"
+    assert world.clients["operator"].post(path).json()["operations"] == []
+    world.edit_by_hand(subject, 5)
+
+    answer = world.clients["operator"].post(path)
+
+    (operation,) = answer.json()["operations"]
+    world.wait_for_rest(operation, "dead")
+    dead_message(broker, operation)
+    found = world.operation(operation)
+    assert (answer.status_code, found["kind"]) == (202, "reconcile")
+    drift = found["autotask"][0]["drift"]
+    assert (drift["verified"], drift["actual"], drift["desired"]) == tuple(
+        subject.quantity + more for more in (0, 5, 0)
+    )
+    assert decide(world, operation, "resubmit", driftPolicy="overwrite").status_code == 202
+    world.wait_for_rest(operation)
+    assert world.adjustments(subject) == [(world.today(), -5)]
+    assert world.clients["operator"].post(path).status_code == 200
 
 
 def test_a_dismissal_needs_a_reason(world: World) -> None:

@@ -67,6 +67,13 @@ def test_a_completed_migration_bills_the_new_subscription_in_the_place_of_the_le
     assert one["externalReferenceId"] == operation["migration"]["reference"]
 
 
+def test_a_second_subscription_of_the_same_service_gets_a_line_of_its_own(world: World, legacy: Subject) -> None:
+    second = billed(world, bought(world, legacy, "legacy", 4))
+
+    assert (second.contract, second.line == legacy.line) == (legacy.contract, False)
+    assert [units_today(world, legacy), units_today(world, second)] == [6, 4]
+
+
 def test_an_add_on_goes_along_and_is_billed_by_itself(world: World, legacy: Subject) -> None:
     map_product(world, "CFQ7TTC0LH0J:0001", 680)
     archive = {"parentSubscriptionId": legacy.subscription, "offerId": "2828BE95-46BA-4F91-B2FD-0BEF192ECF60"}

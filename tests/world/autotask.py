@@ -16,7 +16,7 @@ from typing import Literal
 
 from shared.domain.calendar import BillingCalendar
 from shared.domain.contract import Company, Contract, ContractLine, Service, Threshold
-from shared.domain.errors import Refused, RetryLater
+from shared.domain.errors import OutcomeUnknown, Refused, RetryLater
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, RefusalKind, Unsent
 from shared.domain.planning import Adjustment
 from shared.domain.rates import Rate, cents
@@ -25,7 +25,7 @@ from shared.domain.timeline import Step, Timeline, Window
 from tests.world.clock import Clock
 
 _DAY = timedelta(days=1)
-Source = Literal["seed", "api", "hand"]
+Source = Literal["seed", "api", "hand", "opening"]  # of a line that an adjustment made
 
 
 @dataclass
@@ -91,6 +91,7 @@ class Autotask:
         self.faults: list[Fault] = []
         self.away_until: datetime | None = None
         self.lag = timedelta()
+        self.used = 1  # of the tenant's requests
         self.on_effect: Callable[[Adjusted, Timeline], None] | None = None
 
     def add_company(self, company: Company) -> None:
@@ -208,6 +209,26 @@ class Autotask:
         self._lines[number] = ContractLine(number, contract, service, "", description[:100], price)
         return number
 
+    async def repeat_line(self, contract: int, service: int, day: date) -> None:
+        """See AutotaskPort."""
+        self._require_presence()
+        if contract not in self._contracts or service not in self._services:
+            raise Refused("autotask_refused", "Value does not exist or is invalid.", status=500)
+        known = self._contracts[contract]
+        if not known.start <= day <= known.end:
+            raise Refused("autotask_refused", "effectiveDate must be between the start date and end date", status=500)
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None and fault.kind is AdjustFault.REFUSED:
+            raise Refused("autotask_refused", "The contract is locked.", status=500)
+        if fault is None or fault.kind in {AdjustFault.ANSWER_LOST, AdjustFault.LATE}:
+            number = max(self._lines, default=0) + 1
+            price = self._services[service].unit_price
+            self._lines[number] = ContractLine(number, contract, service, "", "", price)
+            opening = Adjusted(number, Adjustment(day, 0), self._clock.now(), "opening")
+            self.log.append(replace(opening, adjustment=self._completed(number, opening.adjustment)))
+        if fault is not None:
+            raise OutcomeUnknown("no answer")
+
     async def adjust(self, *, contract: int, line: int, adjustment: Adjustment, deadline: datetime) -> AdjustOutcome:
         """See AutotaskPort."""
         now = self._clock.now()
@@ -228,7 +249,11 @@ class Autotask:
     async def threshold(self) -> Threshold:
         """See AutotaskPort."""
         self._require_presence()
-        return Threshold(10_000, 60, 1)
+        return Threshold(10_000, 60, self.used)
+
+    async def budget(self) -> Threshold | None:
+        """See AutotaskPort."""
+        return None if self._is_away() else await self.threshold()
 
     def _refusal(self, contract: int, line: int, adjustment: Adjustment) -> AdjustmentRefused | None:
         known = self._contracts.get(contract)
@@ -252,7 +277,7 @@ class Autotask:
         return next((_refused(text, kind) for broken, text, kind in rules if broken), None)
 
     def _is_taken(self, line: int, day: date) -> bool:
-        ours = (item for item in self.log if item.line == line and item.source == "api")
+        ours = (item for item in self.log if item.line == line and item.source in {"api", "opening"})
         return self.habits.same_date_refused and any(item.adjustment.date == day for item in ours)
 
     def _is_posted(self, line: int, day: date) -> bool:
