@@ -21,6 +21,7 @@ GUARDED = (
 )
 WRITING = ("changed_meanwhile",)
 WITH_BODY = ("not_json", "not_an_object", "body_too_large", "invalid_body", "too_large")
+WITH_TEXT = ("body_too_large", "too_large")
 WITH_QUERY = ("invalid_body", "parameter_invalid")
 PAGED = ("page_size_invalid", "continuation_invalid")
 KEYED = ("idempotency_key_missing", "idempotency_key_invalid", "idempotency_key_reused")

@@ -229,7 +229,7 @@ def endpoint(
     role: Role,
     answers: Any = None,
     *,
-    body: type[Body] | None = None,
+    body: type[Body] | str | None = None,
     query: type[Query] | None = None,
     keyed: bool = False,
     refuses: tuple[str, ...] = (),

@@ -75,7 +75,7 @@ def document() -> dict[str, Any]:
     """The whole document. Raises LookupError for a route that declares nothing."""
     declarations = {route: declaration_of(route) for route in ROUTES}
     answered = {kind for declared in declarations.values() for kind in declared.by_status.values() if kind is not None}
-    taken = {declared.body for declared in declarations.values() if declared.body is not None}
+    taken = {declared.body for declared in declarations.values() if isinstance(declared.body, type)}
     schemas, components = schemas_of([*sorted(taken, key=repr), *_bulk_items()], [Problem, *sorted(answered, key=repr)])
     components["BulkBody"]["properties"]["items"]["items"] = {"oneOf": [schemas[kind] for kind in _bulk_items()]}
     paths: dict[str, dict[str, Any]] = {}
@@ -153,7 +153,9 @@ def codes_of(route: Route, declared: Declared) -> set[str]:
     named = [code for name in _names(route) for code in codes.NAMED.get(name, (f"{name}_not_found",))]
     found = {*codes.ALWAYS, *declared.refuses, *(code for code in named if code in codes.STATUSES)}
     found |= set(codes.GUARDED if declared.role is not None else ())
-    if declared.body is not None:
+    if isinstance(declared.body, str):
+        found |= set(codes.WITH_TEXT)
+    elif declared.body is not None:
         found |= set(codes.WITH_BODY if declared.role is not None else ("body_too_large",))
     if route.method != "GET" and declared.role is not None:
         found |= set(codes.WRITING)
@@ -216,17 +218,15 @@ class _Operation:
             "parameters": [*self._path_parameters(), *self._query_parameters(), *([_KEY] if declared.keyed else [])],
         }
         if declared.body is not None:
-            body = self._schemas[declared.body]
-            found["requestBody"] = {
-                "required": self._needs_body(),
-                "content": {"application/json": {"schema": body}},
-            }
+            found["requestBody"] = self._body(declared.body)
         return {**found, "responses": self._responses()}
 
-    def _needs_body(self) -> bool:
-        """A body that is left out is `{}`."""
-        assert self._declared.body is not None
-        return any(member.is_required() for member in self._declared.body.model_fields.values())
+    def _body(self, body: type[BaseModel] | str) -> dict[str, Any]:
+        """The body; a JSON one that is left out is `{}`."""
+        if isinstance(body, str):
+            return {"required": True, "content": {body: {"schema": {"type": "string"}}}}
+        needed = any(member.is_required() for member in body.model_fields.values())
+        return {"required": needed, "content": {"application/json": {"schema": self._schemas[body]}}}
 
     def _path_parameters(self) -> Iterable[dict[str, Any]]:
         for name in _names(self._route):

@@ -25,6 +25,7 @@ class Read:
     bodies: set[str] = field(default_factory=set)
     queries: set[str] = field(default_factory=set)
     parameters: set[str] = field(default_factory=set)
+    text: bool = False
     paged: bool = False
     keyed: bool = False
 
@@ -59,6 +60,8 @@ def _note(call: ast.Call, found: Read) -> None:
     match call:
         case ast.Call(func=ast.Attribute(attr="body"), args=[ast.Name(id=model)]):
             found.bodies.add(model)
+        case ast.Call(func=ast.Attribute(attr="get_body")):
+            found.text = True
         case ast.Call(func=ast.Attribute(attr="query"), args=[ast.Name(id=model)]):
             found.queries.add(model)
         case ast.Call(func=ast.Attribute(attr="page")):

@@ -44,7 +44,8 @@ def test_a_route_declares_what_it_reads(route: Route) -> None:
     named = {field.alias or name for name, field in query.model_fields.items()} if query else set()
     paged = {"pageSize", "continuation"} if read.paged else set()
 
-    assert read.bodies == ({declared.body.__name__} if declared.body else set())
+    assert read.bodies == ({declared.body.__name__} if isinstance(declared.body, type) else set())
+    assert read.text == isinstance(declared.body, str)
     assert read.keyed == declared.keyed
     assert read.paged == (query is not None and issubclass(query, Paged))
     if read.queries:

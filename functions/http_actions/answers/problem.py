@@ -19,6 +19,8 @@ class FieldError(TypedDict):
 
     field: str
     message: str
+    row: NotRequired[Annotated[int, Field(description="Of a sheet; the header is row 1")]]
+    column: NotRequired[str]
 
 
 class Problem(TypedDict):
