@@ -17,6 +17,7 @@ from functions.http_actions.answers.service import UnreadableItem
 from functions.http_actions.endpoint import GUID_IN_ANY_CASE, Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain
 from functions.http_actions.reach import within_reach
+from functions.http_actions.sync_representations import calendar_item
 from shared.domain.deadlines import Kind
 from shared.domain.errors import NotFound
 from shared.identity import Role
@@ -62,7 +63,7 @@ async def get_calendar(call: Call) -> Answer:
         return await _csv(call, question)
     page = await use_case.calendar(call.app, question, size, _place(mark))
     now = call.app.partner_center.microsoft_now()
-    return call.listing([show.calendar_item(item, now) for item in page.items], _mark(page.following))
+    return call.listing([calendar_item(item, now) for item in page.items], _mark(page.following))
 
 
 @blueprint.function_name("list_new_subscriptions")
@@ -156,7 +157,7 @@ async def _csv(call: Call, question: use_case.Question) -> Answer:
         if place is None:
             break
     now = call.app.partner_center.microsoft_now()
-    rows = [show.calendar_item(item, now) for item in sorted(items, key=lambda item: item.at)]
+    rows = [calendar_item(item, now) for item in sorted(items, key=lambda item: item.at)]
     headers = {"Content-Disposition": 'attachment; filename="calendar.csv"'}
     return Answer(as_csv(rows), headers=headers, media="text/csv")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http_actions import representations as show
+from functions.http_actions import sync_representations as show
 from functions.http_actions.answers import service as answers
 from functions.http_actions.answers.operations import Looked
 from functions.http_actions.endpoint import Answer, Call, NoChoices, endpoint
-from functions.http_actions.problems import BadRequest, camel, plain
+from functions.http_actions.problems import BadRequest
 from shared.domain.sync_run import Run
 from shared.identity import Role
 from shared.usecases.sync import sync_customer
@@ -43,7 +43,7 @@ async def list_syncs(call: Call) -> Answer:
     open_ones = [state.value.current] if state.value.current else []
     runs = [_shown(call, run) for run in [*open_ones, *await call.app.sync.runs.ended()]]
     cursor = await call.app.sync.audit.read()
-    return Answer({"value": runs, "incremental": camel(plain(cursor.value)) if cursor else None})
+    return Answer({"value": runs, "incremental": show.incremental(cursor.value, call.app.now()) if cursor else None})
 
 
 @blueprint.function_name("get_sync")

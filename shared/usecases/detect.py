@@ -90,7 +90,14 @@ async def _appeared(app: App, seen: Seen, known: Known) -> Detection:
 
 async def _store(app: App, seen: Seen, before: Known, after: Known, changes: tuple[FieldChange, ...]) -> Detection:
     snapshot = seen.snapshot
-    why = why_changed(seen.before, snapshot, seen.record, seen_at=seen.observed_at, appeared=seen.appeared)
+    why = why_changed(
+        seen.before,
+        snapshot,
+        seen.record,
+        seen_at=seen.observed_at,
+        appeared=seen.appeared,
+        other_product=any(change.field == "product" for change in changes),
+    )
     mapping = await app.mappings.subscription(snapshot.customer_id, snapshot.id)
     placed = await _placed(
         app, seen, before, after, changes, day_of(app, seen, why), mapping.value if mapping else None

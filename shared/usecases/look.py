@@ -168,11 +168,14 @@ async def _detect_all(
             record=reading.records.get(snapshot.id),
             appeared=snapshot.id in found.appeared,
             beside=beside,
+            heads=heads,
         )
         detection = await detect(app, seen)
         found.left = found.left or detection.left
         found.operations += detection.operations
         told.update(one.value.address.subscription for one in detection.operations)
+        if detection.left and snapshot.migrated_from is not None:
+            told.add(snapshot.migrated_from)  # what became of it is part of what is left
     found.left = found.left or bool(found.unjudged)
     return found
 

@@ -38,7 +38,7 @@ class Seen:
 
     `head_first`: the head was read before the request, so that its etag proves that the reading is not older than it.
     `before` is the last snapshot, for the cause only; `appeared` says that its customer was read before and this
-    subscription was not there. `beside` is what was listed with it.
+    subscription was not there. `beside` and `heads` are what was listed with it, and what was known of those.
     """
 
     snapshot: Subscription
@@ -50,6 +50,7 @@ class Seen:
     record: AuditRecord | None = None
     appeared: bool = False
     beside: Mapping[str, Subscription] = field(default_factory=dict)
+    heads: Mapping[str, Stored[Head]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

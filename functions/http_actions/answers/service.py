@@ -85,11 +85,24 @@ class SyncStarted(TypedDict):
     run: SyncRun
 
 
+class IncrementalSync(TypedDict):
+    """How the incremental sync went last: audit records until `handledUntil` are done with."""
+
+    handledUntil: Moment
+    ranAt: Moment | None
+    running: bool
+    newRecords: int
+    customersRead: int
+    changesDetected: int
+    unreadCustomers: int
+    problem: str | None
+
+
 class SyncRuns(TypedDict):
     """Full syncs, the newest first, and how the incremental sync went last."""
 
     value: list[SyncRun]
-    incremental: AuditCursor | None
+    incremental: IncrementalSync | None
 
 
 class UnreadableItem(TypedDict):
