@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -225,6 +225,12 @@ def test_a_migration_in_partner_center_moves_the_bill_to_the_new_subscription(wo
     assert world.bill(on_line(world, fresh))[-1] == (world.today(), legacy.quantity)
 
 
+def deliveries(world: World) -> list[dict[str, Any]]:
+    """What the simulator has delivered."""
+    found: list[dict[str, Any]] = world.partner_center.get("/_control/state/webhooks").json()["deliveries"]
+    return found
+
+
 def test_a_webhook_brings_a_change_within_a_tick(world: World) -> None:
     subject = world.inside_window()
     sync_customer(world, subject)
@@ -235,8 +241,7 @@ def test_a_webhook_brings_a_change_within_a_tick(world: World) -> None:
     }
     as_partner(world, "/webhooks/v1/registration", registration)
     directly(world, subject, quantity=42)
-    deliveries: Callable[[], Any] = lambda: world.partner_center.get("/_control/state/webhooks").json()["deliveries"]  # noqa: E731
-    last = eventually(deliveries, lambda seen: bool(seen) and seen[-1]["status"] is not None)[-1]
+    last = eventually(lambda: deliveries(world), lambda seen: bool(seen) and seen[-1]["status"] is not None)[-1]
     assert last["status"] == 200, last
     trigger(world, "timer_sync_tick")
     assert detected(world, subject)["after"]["quantity"] == 42

@@ -52,11 +52,7 @@ def test_the_age_grows_until_a_sync_is_complete(
 ) -> None:
     assert sync() == 0
     young = age(observer)
-<<<<<<< HEAD
     fault(partner_center, {"path": NORTHWIND, "fault": "400", "times": 0})  # longer than a run tries again
-=======
-    fault(partner_center, {"path": f"customers/{NORTHWIND}/subscriptions", "fault": "400", "times": 0})
->>>>>>> fbcb1c3 (Keep calendar, new subscriptions, reviews and unreadable items to the customers a caller reaches, and full syncs to who reaches all)
     assert sync() == 1
     older = age(observer)
     partner_center.delete("/_control/faults").raise_for_status()

@@ -8,7 +8,6 @@ from typing_extensions import TypedDict
 
 from functions.http_actions.answers.common import Link, Moment
 from shared.domain.sync_run import Phase
-from shared.storage.audit_cursor import AuditCursor
 
 
 class Live(TypedDict):
