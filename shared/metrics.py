@@ -23,7 +23,7 @@ class Metric:
 OPEN_OPERATIONS = Metric("csp.operations.open", "gauge", "1", "operations that are not at rest", ("status",))
 OLDEST_OPEN_AGE = Metric("csp.operations.oldest_open.age", "gauge", "s", "age of the oldest operation not at rest")
 DEAD_LETTERS = Metric("csp.dead_letters", "gauge", "1", "dead operations in the ledger")
-SYNC_AGE = Metric("csp.sync.age", "gauge", "s", "time since the last complete sync of all customers ended")
+SYNC_AGE = Metric("csp.sync.age", "gauge", "s", "time since the last complete sync of all customers began")
 READY = Metric("csp.ready", "gauge", "1", "1 where a dependency answers, 0 where it does not", ("dependency",))
 AUTOTASK_BUDGET_USED = Metric(
     "csp.autotask.budget.used", "gauge", "1", "used part of the requests that Autotask allows the tenant in an hour"

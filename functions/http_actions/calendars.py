@@ -16,6 +16,8 @@ from functions.http_actions.answers.common import Page
 from functions.http_actions.answers.service import UnreadableItem
 from functions.http_actions.endpoint import GUID_IN_ANY_CASE, Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain
+from functions.http_actions.reach import within_reach
+from functions.http_actions.sync_representations import calendar_item
 from shared.domain.deadlines import Kind
 from shared.domain.errors import NotFound
 from shared.identity import Role
@@ -61,7 +63,7 @@ async def get_calendar(call: Call) -> Answer:
         return await _csv(call, question)
     page = await use_case.calendar(call.app, question, size, _place(mark))
     now = call.app.partner_center.microsoft_now()
-    return call.listing([show.calendar_item(item, now) for item in page.items], _mark(page.following))
+    return call.listing([calendar_item(item, now) for item in page.items], _mark(page.following))
 
 
 @blueprint.function_name("list_new_subscriptions")
@@ -69,7 +71,7 @@ async def get_calendar(call: Call) -> Answer:
 @endpoint(Role.READ, Page[answers.NewSubscription], query=Paged)
 async def list_new_subscriptions(call: Call) -> Answer:
     """Subscriptions that a sync has seen appear at a known customer and that are not mapped yet."""
-    entries, following = await call.app.sync.indexes.new(*call.page())
+    entries, following = await within_reach(call, call.app.sync.indexes.new)
     now = call.app.partner_center.microsoft_now()
     shown = []
     for entry in entries:
@@ -87,7 +89,7 @@ async def list_new_subscriptions(call: Call) -> Answer:
 @endpoint(Role.DEAD_LETTERS, Page[UnreadableItem], query=Paged)
 async def list_unreadable_items(call: Call) -> Answer:
     """What Partner Center listed and nobody could understand, raw."""
-    entries, following = await call.app.sync.indexes.unreadable(*call.page())
+    entries, following = await within_reach(call, call.app.sync.indexes.unreadable)
     return call.listing(
         [
             {
@@ -113,9 +115,14 @@ def _question(call: Call) -> use_case.Question:
         allowed = ", ".join(kind.value for kind in Kind)
         raise BadRequest("parameter_invalid", f"kind is one or more of {allowed}.", name="kind", status=422)
     customer = call.request.params.get("customer")
-    routine = call.choice("routine", ["true", "false"]) == "true"
+    if customer:
+        call.caller.reach.require(customer.lower())
     return use_case.Question(
-        int(text), frozenset(Kind(name) for name in names), _customer(customer) if customer else None, routine=routine
+        days=int(text),
+        kinds=frozenset(Kind(name) for name in names),
+        customer=_customer(customer) if customer else None,
+        routine=call.choice("routine", ["true", "false"]) == "true",
+        among=call.caller.reach.customers,
     )
 
 
@@ -150,7 +157,7 @@ async def _csv(call: Call, question: use_case.Question) -> Answer:
         if place is None:
             break
     now = call.app.partner_center.microsoft_now()
-    rows = [show.calendar_item(item, now) for item in sorted(items, key=lambda item: item.at)]
+    rows = [calendar_item(item, now) for item in sorted(items, key=lambda item: item.at)]
     headers = {"Content-Disposition": 'attachment; filename="calendar.csv"'}
     return Answer(as_csv(rows), headers=headers, media="text/csv")
 

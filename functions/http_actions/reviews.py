@@ -12,6 +12,7 @@ from functions.http_actions.answers import operations as answers
 from functions.http_actions.answers.common import Page
 from functions.http_actions.endpoint import Answer, Body, Call, Paged, endpoint
 from functions.http_actions.operations import address_of
+from functions.http_actions.reach import within_reach
 from shared.domain.operation import Address
 from shared.identity import Role
 from shared.usecases import review
@@ -37,8 +38,8 @@ class DismissBody(Body):
 @blueprint.route(route="reviews", methods=["GET"], auth_level=_ANONYMOUS)
 @endpoint(Role.DEAD_LETTERS, Page[answers.Operation], query=Paged)
 async def list_reviews(call: Call) -> Answer:
-    """Detected operations that wait for a person."""
-    entries, following = await call.app.sync.indexes.reviews(*call.page())
+    """Detected operations that wait for a person, of the customers that the caller may see."""
+    entries, following = await within_reach(call, call.app.sync.indexes.reviews)
     shown = []
     for entry in entries:
         address = Address.parse(entry.operation)

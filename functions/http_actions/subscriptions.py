@@ -11,7 +11,7 @@ from functions.http_actions.answers.common import Badge, Page
 from functions.http_actions.answers.subscriptions import Customer, Subscription, SubscriptionNow
 from functions.http_actions.endpoint import Answer, Call, Paged, endpoint
 from functions.http_actions.reach import within_reach
-from shared.domain.subscription import Family, State
+from shared.domain.subscription import Family, State, refined
 from shared.identity import Role
 from shared.partner_center.wire import parse_subscription
 from shared.storage.read_models import CustomerView, SubscriptionView
@@ -77,7 +77,9 @@ async def get_subscription(call: Call) -> Answer:
     reading = await call.app.partner_center.subscription(customer, subscription)
     badge = await compute_badge(call.app, customer, subscription)
     head = await call.app.ledger.head(customer, subscription)
-    shown = show.subscription(parse_subscription(customer, reading.raw), badge, reading.observed_at)
+    row = await call.app.views.subscription(customer, subscription)
+    snapshot = refined(row.value.snapshot.state if row else None, parse_subscription(customer, reading.raw))
+    shown = show.subscription(snapshot, badge, reading.observed_at)
     return Answer(shown | {"migratedTo": head.value.successor})
 
 

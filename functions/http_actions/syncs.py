@@ -6,11 +6,11 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http_actions import representations as show
+from functions.http_actions import sync_representations as show
 from functions.http_actions.answers import service as answers
 from functions.http_actions.answers.operations import Looked
 from functions.http_actions.endpoint import Answer, Call, NoChoices, endpoint
-from functions.http_actions.problems import BadRequest, camel, plain
+from functions.http_actions.problems import BadRequest
 from shared.domain.sync_run import Run
 from shared.identity import Role
 from shared.usecases.sync import sync_customer
@@ -26,6 +26,7 @@ _ANONYMOUS = func.AuthLevel.ANONYMOUS
 @endpoint(Role.OPERATE, {202: answers.SyncStarted}, body=NoChoices, headers=("Location", "Retry-After"))
 async def start_sync(call: Call) -> Answer:
     """Start a full sync, or give the one that is open: 202; the tick works on it."""
+    call.caller.reach.require_all()
     call.body(NoChoices)
     run, _ = await begin(call.app, "request", call.caller.id)
     shown = _shown(call, run)
@@ -37,11 +38,12 @@ async def start_sync(call: Call) -> Answer:
 @endpoint(Role.READ, answers.SyncRuns)
 async def list_syncs(call: Call) -> Answer:
     """The open full sync and those that have ended, the newest first; and how the incremental sync went last."""
+    call.caller.reach.require_all()
     state = await call.app.sync.runs.state()
     open_ones = [state.value.current] if state.value.current else []
     runs = [_shown(call, run) for run in [*open_ones, *await call.app.sync.runs.ended()]]
     cursor = await call.app.sync.audit.read()
-    return Answer({"value": runs, "incremental": camel(plain(cursor.value)) if cursor else None})
+    return Answer({"value": runs, "incremental": show.incremental(cursor.value, call.app.now()) if cursor else None})
 
 
 @blueprint.function_name("get_sync")
@@ -49,6 +51,7 @@ async def list_syncs(call: Call) -> Answer:
 @endpoint(Role.READ, answers.SyncRun)
 async def get_sync(call: Call) -> Answer:
     """One full sync with its progress."""
+    call.caller.reach.require_all()
     name = call.text("run")
     state = await call.app.sync.runs.state()
     open_ones = [state.value.current] if state.value.current else []

@@ -19,4 +19,7 @@ log = logging.getLogger(__name__)
 async def timer_sync_changes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
     """Read the customers that Partner Center's audit records newly mention."""
     async with invocation("timer_sync_changes") as app:
-        telemetry.tell(log, "incremental_sync", cursor=await sync_changes(app))
+        cursor = await sync_changes(app)
+        if cursor is not None:  # else another instance is at it, or a full sync makes up for it
+            counts = {name: getattr(cursor, name) for name in ("records", "customers", "detected", "failed")}
+            telemetry.tell(log, "incremental_sync", counts=counts)

@@ -196,5 +196,4 @@ class Account:
 
     def catch_up(self, subscription: Subscription, moment: datetime) -> None:
         """Let time act on the subscription up to the moment."""
-        renewal = timedelta(seconds=float(self.switches["renewalSeconds"]))
-        live_until(subscription, moment, renewal, extended=self.switches["endWithoutRenewal"] == "extended")
+        live_until(subscription, moment, self.switches)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from local.partner_center.subscription import Subscription
+    from local.simulation.switches import Switches
 
 EXPIRED_FOR = timedelta(days=30)
 DISABLED_FOR = timedelta(days=90)
@@ -27,13 +28,13 @@ LEGACY_SUSPENDED_FOR = timedelta(days=90)
 EXTENDED = " (Extended Service Term)"
 
 
-def live_until(subscription: Subscription, now: datetime, renewal: timedelta, *, extended: bool = False) -> None:
+def live_until(subscription: Subscription, now: datetime, switches: Switches) -> None:
     """Bring the subscription to `now`, through as many terms as have passed.
 
-    A renewal takes `renewal`; with `extended` a new commerce licence without auto-renew goes on as a paid Extended
-    Service Term instead of expiring.
+    A renewal takes `renewalSeconds`; with `endWithoutRenewal` `extended` a new commerce licence without auto-renew goes
+    on as a paid Extended Service Term instead of expiring.
     """
-    while _step(subscription, now, renewal, extended=extended):
+    while _step(subscription, now, switches):
         pass
 
 
@@ -43,8 +44,10 @@ def in_renewal(subscription: Subscription, now: datetime) -> bool:
     return ended and subscription.status == "active"
 
 
-def _step(subscription: Subscription, now: datetime, renewal: timedelta, *, extended: bool) -> bool:
+def _step(subscription: Subscription, now: datetime, switches: Switches) -> bool:
     end = subscription.term_end
+    renewal = timedelta(seconds=float(switches["renewalSeconds"]))
+    extended = switches["endWithoutRenewal"] == "extended"
     if subscription.underway == "migration":
         return False
     if subscription.status == "active" and subscription.auto_renew and end is not None:
@@ -59,6 +62,8 @@ def _step(subscription: Subscription, now: datetime, renewal: timedelta, *, exte
     if following is None or now < following[0]:
         return False
     subscription.properties["status"] = following[1]
+    if following[1] == "disabled" and switches["suspensionReasonsWhenDisabled"] == "removed":
+        subscription.properties.pop("suspensionReasons", None)
     subscription.version += 1
     return True
 

@@ -73,6 +73,12 @@ SWITCHES = (
         "What a licence without auto-renew becomes at the term's end: expired, or a paid Extended Service Term.",
     ),
     Switch(
+        "suspensionReasonsWhenDisabled",
+        "kept",
+        ("kept", "removed"),
+        "Whether a suspended subscription that the term's end disabled still shows its `suspensionReasons`.",
+    ),
+    Switch(
         "renewalBlackoutCode",
         800082,
         (800082, 900278),

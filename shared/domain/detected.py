@@ -87,17 +87,20 @@ def why_changed(
     *,
     seen_at: datetime,
     appeared: bool = False,
+    other_product: bool = False,
 ) -> Why:
     """The most probable cause of a difference between two readings; the audit record is about this subscription.
 
-    `before` is None where no reading was kept; `appeared` says that the subscription was not there before.
+    `before` is None where no reading was kept; it may be as new as `after`, where a comparison was put off. `appeared`
+    says that the subscription was not there before, `other_product` that the ledger knows it with another product.
     """
     if record is not None:
         upgraded = any(word in record.operation for word in _UPGRADES)
         return Why(Cause.UPGRADE if upgraded else Cause.PARTNER, record.at, record.id)
     if appeared:
         return Why(Cause.MIGRATION if after.migrated_from else Cause.PURCHASE, after.creation_date)
-    return Why(Cause.UNKNOWN) if before is None else _by_time(before, after, seen_at)
+    why = Why(Cause.UNKNOWN) if before is None else _by_time(before, after, seen_at)
+    return Why(Cause.UPGRADE) if other_product and why.cause is Cause.UNKNOWN else why
 
 
 def _by_time(before: Subscription, after: Subscription, seen_at: datetime) -> Why:

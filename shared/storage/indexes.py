@@ -6,7 +6,7 @@ one too few, and checked against the rows when they are used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -14,7 +14,7 @@ from typing import Literal
 from shared.domain.operation import Address
 from shared.storage import keys
 from shared.storage.rows import from_row, to_row
-from shared.storage.store import MAX_ROWS, Delete, TableStore, Upsert, Write, WriteConflict
+from shared.storage.store import MAX_ROWS, Delete, Page, Scalar, TableStore, Upsert, Write, WriteConflict
 
 _TABLE = "views"
 RAW_KEPT = 16 * 1024  # characters of an unreadable item
@@ -73,6 +73,22 @@ class UnreadableEntry:
     seen_at: datetime
 
 
+Index = Literal["due", "calendar", "legacy"]
+
+
+def upcoming_among(
+    kind: Index, known: Mapping[str, Moments], until: datetime | None, limit: int, after: str = ""
+) -> list[tuple[str, Upcoming]]:
+    """What `Indexes.upcoming` would give if there were only these customers, with the same keys."""
+    start, end = keys.customer_moments(kind, until)
+    found = []
+    for customer, moments in known.items():
+        at: datetime | None = getattr(moments, kind)
+        if at is not None and max(start, after) <= (key := keys.customer_moment(kind, at, customer)) < end:
+            found.append((key, Upcoming(customer, at)))
+    return sorted(found, key=lambda entry: entry[0])[:limit]
+
+
 class Indexes:
     """The repository of these indexes."""
 
@@ -94,7 +110,7 @@ class Indexes:
         await self._write_all(writes)
 
     async def upcoming(
-        self, kind: Literal["due", "calendar", "legacy"], until: datetime | None, limit: int, after: str = ""
+        self, kind: Index, until: datetime | None, limit: int, after: str = ""
     ) -> list[tuple[str, Upcoming]]:
         """Customers whose moment of a kind comes until then, the earliest first, with their keys; go on `after` one."""
         start, end = keys.customer_moments(kind, until)
@@ -112,9 +128,9 @@ class Indexes:
         key = keys.owned(entry.customer, entry.subscription)
         await self._store.write(_TABLE, [Upsert(to_row(keys.NEW, key, entry, customer=entry.customer))])
 
-    async def new(self, size: int, continuation: str | None) -> tuple[list[NewEntry], str | None]:
-        """A page of subscriptions that appeared."""
-        page = await self._store.page(_TABLE, partition=keys.NEW, equals={}, size=size, continuation=continuation)
+    async def new(self, customer: str | None, size: int, continuation: str | None) -> tuple[list[NewEntry], str | None]:
+        """A page of subscriptions that appeared, of one customer or of all."""
+        page = await self._page(keys.NEW, customer, size, continuation)
         return [from_row(NewEntry, row).value for row in page.rows], page.continuation
 
     async def drop_new(self, entry: NewEntry) -> None:
@@ -132,9 +148,11 @@ class Indexes:
         """Take an operation out of the index if it is there."""
         await self._store.write(_TABLE, [Delete(keys.REVIEWS, str(address))])
 
-    async def reviews(self, size: int, continuation: str | None) -> tuple[list[ReviewEntry], str | None]:
-        """A page of operations that wait for their release."""
-        page = await self._store.page(_TABLE, partition=keys.REVIEWS, equals={}, size=size, continuation=continuation)
+    async def reviews(
+        self, customer: str | None, size: int, continuation: str | None
+    ) -> tuple[list[ReviewEntry], str | None]:
+        """A page of operations that wait for their release, of one customer or of all."""
+        page = await self._page(keys.REVIEWS, customer, size, continuation)
         return [from_row(ReviewEntry, row).value for row in page.rows], page.continuation
 
     # -- unreadable items
@@ -143,16 +161,22 @@ class Indexes:
         """Exchange what could not be understood of a customer."""
         rows = await self._store.span(_TABLE, keys.UNREADABLE, *keys.owned_by(customer))
         wanted = {keys.owned(customer, entry.name): entry for entry in entries}
-        writes: list[Write] = [Upsert(to_row(keys.UNREADABLE, key, entry)) for key, entry in wanted.items()]
+        writes: list[Write] = [
+            Upsert(to_row(keys.UNREADABLE, key, entry, customer=customer)) for key, entry in wanted.items()
+        ]
         writes += [Delete(keys.UNREADABLE, row.key) for row in rows if row.key not in wanted]
         await self._write_all(writes)
 
-    async def unreadable(self, size: int, continuation: str | None) -> tuple[list[UnreadableEntry], str | None]:
-        """A page of what could not be understood."""
-        page = await self._store.page(
-            _TABLE, partition=keys.UNREADABLE, equals={}, size=size, continuation=continuation
-        )
+    async def unreadable(
+        self, customer: str | None, size: int, continuation: str | None
+    ) -> tuple[list[UnreadableEntry], str | None]:
+        """A page of what could not be understood, of one customer or of all."""
+        page = await self._page(keys.UNREADABLE, customer, size, continuation)
         return [from_row(UnreadableEntry, row).value for row in page.rows], page.continuation
+
+    async def _page(self, partition: str, customer: str | None, size: int, continuation: str | None) -> Page:
+        equals: dict[str, Scalar] = {"customer": customer} if customer is not None else {}
+        return await self._store.page(_TABLE, partition=partition, equals=equals, size=size, continuation=continuation)
 
     async def _write_all(self, writes: Sequence[Write]) -> None:
         """All of one partition in one transaction; where something to be removed is gone already, one by one."""

@@ -42,6 +42,7 @@ class SubscriptionView:
     read_at: datetime
     content: str
     missing_since: datetime | None = None  # Partner Center does not list it any more
+    unjudged: bool = False  # it appeared while an operation of ours was under way, which may have made it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,40 @@
 """The calendar: what needs a person soon. Quiet unless asked: no monthly roll-overs, nothing that nobody can act on.
 
-The index has each customer at its earliest moment; the rows of those customers say the rest.
+The index has each customer at its earliest moment; the rows of those customers say the rest. Who may see some customers
+only gets theirs by the same moments, from their own rows: nothing is looked up of any other.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from shared.domain.deadlines import Deadline, Kind, deadlines
 from shared.domain.errors import NotFound
 from shared.domain.subscription import Subscription
+from shared.storage.indexes import NO_MOMENTS, Index, Moments, Upcoming, upcoming_among
 from shared.storage.read_models import SubscriptionView
 from shared.storage.rows import Stored
 from shared.usecases.app import App
 
 _SLACK = timedelta(hours=2)  # a customer is due a little after the moment that makes it so
+_AT_ONCE = 20  # rows of customers that are read together
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: the days ahead, the kinds (all where empty), one customer; `routine` shows monthly ones too."""
+    """What is asked: the days ahead, the kinds (all where empty), one customer; `routine` shows monthly ones too.
+
+    `among` are the customers that the caller may see, None is all.
+    """
 
     days: int
     kinds: frozenset[Kind] = frozenset()
     customer: str | None = None
     routine: bool = False
+    among: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ async def calendar(app: App, question: Question, size: int, after: tuple[str, st
         begin = f"{after[1]}!" if after and index == after[0] else ""
         horizon = None if index == "legacy" else until + _SLACK
         only = frozenset({Kind.LEGACY}) if index == "legacy" else frozenset(Kind) - {Kind.LEGACY}
-        entries = await app.sync.indexes.upcoming(index, horizon, size, begin)
+        entries = await _entries(app, question, index, horizon, size, begin)
         for _, entry in entries:
             items += await _of_customer(app, question, entry.customer, now, only)
         size -= len(entries)
@@ -74,9 +81,26 @@ async def calendar(app: App, question: Question, size: int, after: tuple[str, st
     return Page(_sorted(items))
 
 
-def _indexes(question: Question) -> list[Literal["due", "calendar", "legacy"]]:
+async def _entries(
+    app: App, question: Question, index: Index, horizon: datetime | None, size: int, begin: str
+) -> list[tuple[str, Upcoming]]:
+    if question.among is None:
+        return await app.sync.indexes.upcoming(index, horizon, size, begin)
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def moments(customer: str) -> Moments:
+        async with gate:
+            view = await app.views.customer(customer)
+        return view.value.moments if view else NO_MOMENTS
+
+    among = sorted(question.among)
+    known = dict(zip(among, await asyncio.gather(*(moments(one) for one in among)), strict=True))
+    return upcoming_among(index, known, horizon, size, begin)
+
+
+def _indexes(question: Question) -> list[Index]:
     wanted = question.kinds or frozenset(Kind)
-    found: list[Literal["due", "calendar", "legacy"]] = []
+    found: list[Index] = []
     if wanted - {Kind.LEGACY}:
         found.append("due" if question.routine else "calendar")
     if Kind.LEGACY in wanted:

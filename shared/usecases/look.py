@@ -28,7 +28,8 @@ from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.badges import compute_badge, refresh_badge
-from shared.usecases.detect import Seen, detect
+from shared.usecases.detect import detect
+from shared.usecases.noting import Seen
 from shared.usecases.placing import go_on
 from shared.usecases.rest import come_to_rest
 from shared.usecases.snapshots import content_hash, differs
@@ -84,7 +85,11 @@ class Reading:
 
 @dataclass(slots=True)
 class Looked:
-    """What a look at a customer found. `settled` says that nothing of it has to be looked at again."""
+    """What a look at a customer found. `settled` says that nothing of it has to be looked at again.
+
+    `left`: something could not be compared yet, since an operation of ours is under way or has just ended. `unjudged`
+    are new subscriptions that such an operation may have made.
+    """
 
     subscriptions: int = 0
     written: int = 0
@@ -93,6 +98,8 @@ class Looked:
     changed: list[Changed] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     gone: tuple[str, ...] = ()
+    left: bool = False
+    unjudged: set[str] = field(default_factory=set)
 
 
 async def look(app: App, reading: Reading) -> Looked:
@@ -103,38 +110,74 @@ async def look(app: App, reading: Reading) -> Looked:
     looked = Looked()
     snapshots, unreadable = _read(reading)
     looked.subscriptions, looked.unreadable = len(snapshots), len(unreadable)
-    # What appears while an operation of ours is under way may be its doing, and is left to it
+    known_before = view is not None and view.value.synced_at is not None
+    found = await _detect_all(app, reading, snapshots, rows, heads, known_before=known_before)
+    looked.left, looked.unjudged = found.left, found.unjudged
+    await _index_new(app, reading, found)
+    await write_rows(
+        app, looked, snapshots, rows, heads, found.operations, observed_at=reading.observed_at, touch=reading.touch
+    )
+    named = {snapshot.id for snapshot in snapshots} | {entry.name for entry in unreadable}
+    looked.gone = tuple(sorted(identity for identity, row in rows.items() if _is_gone(row, named, reading)))
+    await _keep_customer(app, reading, view, snapshots, unreadable)
+    await pass_on(app, found.operations)
+    looked.operations = [stored.value for stored in found.operations]
+    looked.settled = looked.settled and not looked.left and not unreadable
+    return looked
+
+
+@dataclass(slots=True)
+class _Found:
+    """What comparing with the ledger came to."""
+
+    operations: list[Stored[Operation]] = field(default_factory=list)
+    appeared: set[str] = field(default_factory=set)
+    unjudged: set[str] = field(default_factory=set)
+    left: bool = False
+
+
+async def _detect_all(
+    app: App,
+    reading: Reading,
+    snapshots: Sequence[Subscription],
+    rows: Mapping[str, Stored[SubscriptionView]],
+    heads: Mapping[str, Stored[Head]],
+    *,
+    known_before: bool,
+) -> _Found:
+    """Compare each subscription; those that took another's place come first, for they tell what became of it."""
+    # What appears while an operation of ours is under way may be its doing: it is judged when that has ended
     busy = any(head.value.open_sequence is not None for head in heads.values())
-    known_before = view is not None and view.value.synced_at is not None and not busy
-    found: list[Stored[Operation]] = []
-    appeared: set[str] = set()
-    for snapshot in snapshots:
-        row = rows.get(snapshot.id)
+    found = _Found()
+    told: set[str] = set()
+    beside = {snapshot.id: snapshot for snapshot in snapshots}
+    for snapshot in sorted(snapshots, key=lambda one: one.migrated_from is None):
+        row, head = rows.get(snapshot.id), heads.get(snapshot.id) or Stored(Head(snapshot.id), None)
+        if snapshot.id in told:
+            continue
+        new = known_before and (row is None or row.value.unjudged) and snapshot.state is not State.DELETED
+        if new:
+            (found.unjudged if busy and head.value.known is None else found.appeared).add(snapshot.id)
         seen = Seen(
             snapshot=snapshot,
-            head=heads.get(snapshot.id) or Stored(Head(snapshot.id), None),
+            head=head,
             asked_at=reading.asked_at,
             observed_at=reading.observed_at,
             head_first=reading.heads is not None,
             before=row.value.snapshot if row else None,
             record=reading.records.get(snapshot.id),
-            appeared=known_before and row is None and snapshot.state is not State.DELETED,
+            appeared=snapshot.id in found.appeared,
+            beside=beside,
+            heads=heads,
         )
-        if seen.appeared:
-            appeared.add(snapshot.id)
         detection = await detect(app, seen)
-        looked.settled = looked.settled and not detection.left
-        if detection.operation is not None:
-            found.append(detection.operation)
-    await _index_new(app, reading, appeared, found)
-    await write_rows(app, looked, snapshots, rows, heads, found, observed_at=reading.observed_at, touch=reading.touch)
-    named = {snapshot.id for snapshot in snapshots} | {entry.name for entry in unreadable}
-    looked.gone = tuple(sorted(identity for identity, row in rows.items() if _is_gone(row, named, reading)))
-    await _keep_customer(app, reading, view, snapshots, unreadable)
-    await pass_on(app, found)
-    looked.operations = [stored.value for stored in found]
-    looked.settled = looked.settled and not unreadable
-    return looked
+        found.left = found.left or detection.left
+        found.operations += detection.operations
+        told.update(one.value.address.subscription for one in detection.operations)
+        if detection.left and snapshot.migrated_from is not None:
+            told.add(snapshot.migrated_from)  # what became of it is part of what is left
+    found.left = found.left or bool(found.unjudged)
+    return found
 
 
 async def _heads(app: App, reading: Reading) -> Mapping[str, Stored[Head]]:
@@ -166,9 +209,9 @@ def _is_gone(row: Stored[SubscriptionView], named: set[str], reading: Reading) -
     return row.value.snapshot.id not in named and row.value.missing_since is None and not young
 
 
-async def _index_new(app: App, reading: Reading, appeared: set[str], found: Sequence[Stored[Operation]]) -> None:
-    causes = {stored.value.address.subscription: stored.value.cause_kind for stored in found}
-    for identity in sorted(appeared):
+async def _index_new(app: App, reading: Reading, found: _Found) -> None:
+    causes = {stored.value.address.subscription: stored.value.cause_kind for stored in found.operations}
+    for identity in sorted(found.appeared):
         cause = causes.get(identity) or Cause.UNKNOWN
         await app.sync.indexes.add_new(NewEntry(reading.customer, identity, reading.observed_at, cause.value))
 
@@ -194,7 +237,7 @@ async def write_rows(
             continue
         kept = refined(row.value.snapshot.state if row else None, _with_batches(snapshot, row))
         badge = _badge(row, pending=snapshot.id in pending)
-        view = SubscriptionView(kept, badge, observed_at, content_hash(kept))
+        view = SubscriptionView(kept, badge, observed_at, content_hash(kept), unjudged=snapshot.id in looked.unjudged)
         if row is None or differs(row.value, view):
             views.append(Stored(view, row.etag if row else None))
             looked.changed.append(Changed(snapshot.id, changes(row.value.snapshot if row else None, snapshot)))

@@ -14,7 +14,7 @@ from shared.storage.rates import Block
 from shared.usecases.app import App
 
 PARTNER_CENTER = "partner-center"
-_PATIENCE = timedelta(seconds=30)  # a longer wait is left to a later timer run
+_PATIENCE = timedelta(seconds=30)  # a longer wait is left to a later timer run, as is one that a lease may not outlive
 _WORTH_GIVING_BACK = timedelta(milliseconds=250)
 
 
@@ -80,7 +80,7 @@ class Pace:
         block = await self._app.sync.rates.reserve(
             PARTNER_CENTER, now=now, per_minute=policy.per_minute, span=policy.block
         )
-        if block.start > now + _PATIENCE:
+        if block.start > now + min(_PATIENCE, self._app.times.lease / 4):
             await self._app.sync.rates.give_back(PARTNER_CENTER, block, unused_from=block.start)
             raise TooFar(block.start)
         return block

@@ -84,7 +84,7 @@ async def _unreadable(app: App, pruned: Pruned) -> None:
     before = app.keep.records_before(app.now(), app.times.idempotency)
     continuation: str | None = None
     while True:
-        entries, continuation = await app.sync.indexes.unreadable(_PAGE, continuation)
+        entries, continuation = await app.sync.indexes.unreadable(None, _PAGE, continuation)
         for customer in {entry.customer for entry in entries if entry.seen_at < before}:
             if not await _listed(app, customer):
                 await app.sync.indexes.exchange_unreadable(customer, list[UnreadableEntry]())

@@ -90,7 +90,7 @@ async def store_snapshot(app: App, snapshot: Subscription, read_at: datetime, *,
         badge = await compute_badge(app, snapshot.customer_id, snapshot.id)
     elif badge is None or row.value.badge == "out_of_sync":
         badge = row.value.badge
-    view = SubscriptionView(snapshot, badge, read_at, content)
+    view = SubscriptionView(snapshot, badge, read_at, content, unjudged=row is not None and row.value.unjudged)
     if row is not None and not differs(row.value, view):
         return False
     try:
@@ -102,4 +102,5 @@ async def store_snapshot(app: App, snapshot: Subscription, read_at: datetime, *,
 
 def differs(row: SubscriptionView, view: SubscriptionView) -> bool:
     """Whether a view says something that its row does not; when it was read is not worth a write."""
-    return (row.content, row.badge, row.missing_since) != (view.content, view.badge, view.missing_since)
+    before = (row.content, row.badge, row.missing_since, row.unjudged)
+    return before != (view.content, view.badge, view.missing_since, view.unjudged)

@@ -16,8 +16,9 @@ from shared.partner_center.wire import parse_subscription
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
-from shared.usecases.detect import Seen, detect
+from shared.usecases.detect import detect
 from shared.usecases.look import Change, Looked, Reading, changes, look, moments_of, pass_on, write_rows
+from shared.usecases.noting import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,10 @@ async def sync_subscription(app: App, customer: str, subscription: str) -> Synce
     row = await app.views.subscription(customer, snapshot.id)
     before = row.value.snapshot if row else None
     detection = await detect(app, Seen(snapshot, head, asked_at, reading.observed_at, head_first=True, before=before))
-    found = [detection.operation] if detection.operation else []
+    found = detection.operations
     rows, heads = {snapshot.id: row} if row else {}, {snapshot.id: head}
-    await write_rows(app, Looked(), [snapshot], rows, heads, found, observed_at=reading.observed_at, touch=True)
+    looked = Looked(unjudged={snapshot.id} if row is not None and row.value.unjudged else set())
+    await write_rows(app, looked, [snapshot], rows, heads, found, observed_at=reading.observed_at, touch=True)
     await _move(app, snapshot, reading.observed_at)
     await pass_on(app, found)
     return Synced(snapshot, changes(before, snapshot), found[0].value if found else None)

@@ -18,6 +18,7 @@ from shared.domain.errors import CspError, Denied, Misconfigured, NotFound, Retr
 from shared.domain.listings import AuditRecord, Mark
 from shared.domain.sync_run import Listed
 from shared.storage.audit_cursor import AuditCursor, mark_of
+from shared.storage.hints import Hint
 from shared.storage.rows import Stored
 from shared.usecases.app import App
 from shared.usecases.closed import keep_problem
@@ -212,7 +213,10 @@ async def _read_one(app: App, pace: Pace, customer: str, about: _Mentioned) -> i
         name=None if known else about.name,  # the list of customers knows the name better, and the domain
         records=about.by_subscription(),
     )
-    return len((await look(app, reading)).operations)
+    looked = await look(app, reading)
+    if looked.left:  # the tick comes back to it, and if that is too early the next full sync
+        await app.sync.hints.put(Hint(customer, "", "left_over", listing.observed_at, app.now()))
+    return len(looked.operations)
 
 
 async def _note(app: App, records: list[AuditRecord], now: datetime) -> None:

@@ -17,7 +17,7 @@ from shared.domain.sync_run import Listed
 from shared.storage.hints import Hint
 from shared.usecases.app import App
 from shared.usecases.closed import keep_problem
-from shared.usecases.look import Reading, look
+from shared.usecases.look import Looked, Reading, look
 from shared.usecases.pace import Pace, TooFar
 from shared.usecases.sync import sync_subscription
 
@@ -55,7 +55,7 @@ async def _read_due(app: App, pace: Pace, counts: Counter[str]) -> None:
             await app.sync.indexes.drop_upcoming(key)  # left by somebody who died in between
             continue
         try:
-            counts["detected"] += await _look_at(app, pace, entry.customer)
+            counts["detected"] += len((await _look_at(app, pace, entry.customer)).operations)
             counts["due"] += 1
         except (NotFound, Denied) as error:
             await keep_problem(app, Listed(entry.customer, "", ""), "no_relationship", str(error))
@@ -65,8 +65,8 @@ async def _read_due(app: App, pace: Pace, counts: Counter[str]) -> None:
             counts["due_failed"] += 1
 
 
-async def _look_at(app: App, pace: Pace, customer: str) -> int:
-    """Read a customer; says how many changes were detected."""
+async def _look_at(app: App, pace: Pace, customer: str) -> Looked:
+    """Read a customer."""
     heads = await app.ledger.heads(customer)
     await pace.turn()
     asked_at = app.now()
@@ -77,7 +77,7 @@ async def _look_at(app: App, pace: Pace, customer: str) -> int:
             await pace.slow_down(error.after)
         raise
     reading = Reading(customer, listing.items(), asked_at, listing.observed_at, heads=heads)
-    return len((await look(app, reading)).operations)
+    return await look(app, reading)
 
 
 async def _follow_hints(app: App, pace: Pace, counts: Counter[str]) -> None:
@@ -100,7 +100,9 @@ async def _follow_hints(app: App, pace: Pace, counts: Counter[str]) -> None:
 async def _follow(app: App, pace: Pace, hint: Hint) -> str:
     """Read what a hint is about, unless it was read after the change that the hint tells of."""
     if not hint.subscription:
-        await _look_at(app, pace, hint.customer)
+        looked = await _look_at(app, pace, hint.customer)
+        if looked.left:
+            raise RetryLater("an operation of ours is under way at this customer")
         return "hint"
     row = await app.views.subscription(hint.customer, hint.subscription)
     if row is not None and row.value.read_at > hint.changed_at:

@@ -65,7 +65,8 @@ async def go_on(app: App, *, start: tuple[str, str] | None = None) -> Run | None
         return None
     pace, prints, stop_at = Pace(app), _Prints(app, held.run), app.now() + app.policy.budget
     try:
-        await asyncio.gather(held.save(replace(held.run, not_before=None)), pace.prepare())
+        await held.save(replace(held.run, not_before=None))
+        await pace.prepare()  # not before: turns of one who comes too late would be lost to all
         while held.run.phase is not Phase.ENDED and app.now() < stop_at:
             match held.run.phase:
                 case Phase.LISTING:
@@ -77,7 +78,8 @@ async def go_on(app: App, *, start: tuple[str, str] | None = None) -> Run | None
         if held.run.phase is not Phase.ENDED:
             await held.release()
     except TooFar as error:
-        await _stand_still(held, StandStill(error.until, "Partner Center asked us to slow down"))
+        why = "Partner Center asked us to slow down, or other syncs have the turns until then"
+        await _stand_still(held, StandStill(error.until, why))
     except StandStill as error:
         await _stand_still(held, error)
     except RunLost:

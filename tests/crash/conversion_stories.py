@@ -21,6 +21,8 @@ from shared.usecases.sync import sync_customer
 from tests.crash.scenarios import TODAY, Story, ask, change, map_to, mapped
 from tests.world.clock import START
 from tests.world.conversions import LEGACY_TARGET, NEW_COMMERCE, TARGET, legacy
+from tests.world.partner_center import nce
+from tests.world.sync import UNTIL
 from tests.world.world import CONTRACT, CONTRACT_START, CUSTOMER, PREMIUM, World, line_id, subscription_id
 
 CONFIRMED = frozenset({"confirm", "confirmLosses"})
@@ -97,6 +99,27 @@ async def legacy_with_an_add_on(world: World) -> None:
     await ask(world, map_to(2, 2, "adopt"))
 
 
+def migrate_at_microsoft(world: World, *, number: int = 1, made: int = 3, seats: int = 10) -> None:
+    """Somebody migrates a legacy subscription directly at Partner Center."""
+    bought = nce(subscription_id(made), seats, until=UNTIL) | {
+        "offerId": NEW_COMMERCE,
+        "migratedFromSubscriptionId": subscription_id(number).upper(),
+        "creationDate": world.clock.now().isoformat(),
+    }
+    world.partner_center.add(CUSTOMER, bought)
+    world.partner_center.put(CUSTOMER, subscription_id(number), status="suspended", autoRenewEnabled=False)
+
+
+async def legacy_migrated_at_microsoft(world: World) -> None:
+    await legacy_mapped(world)
+    migrate_at_microsoft(world)
+
+
+async def sync_all(app: App) -> None:
+    """Read the customer now."""
+    await sync_customer(app, CUSTOMER)
+
+
 async def legacy_that_fails_at_first(world: World) -> None:
     await legacy_mapped(world)
     world.migrations.outcomes = ["failed_active"]
@@ -110,6 +133,13 @@ async def scheduled_and_mapped(world: World) -> None:
 
 
 CONVERSIONS = (
+    Story(
+        "a migration that sync detects",
+        legacy_migrated_at_microsoft,
+        (sync_all,),
+        {1: {CONTRACT_START: 10, TODAY: 0}, 2: {CONTRACT_START: 0, TODAY: 10}},
+        adjustments=2,
+    ),
     Story(
         "upgrade all seats",
         upgradable,

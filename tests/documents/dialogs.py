@@ -160,6 +160,14 @@ DIALOGS = (
             Call("reader", "GET", f"/bulk/{BULK}/items?pageSize=1"),
         ),
     ),
+    Dialog(
+        "Synchronise",
+        "One customer now, with what changed; and all of them, which is answered at once and worked off by the tick.",
+        (
+            Call("operator", "POST", f"/customers/{FABRIKAM}/sync", {}),
+            Call("operator", "POST", "/sync/runs", {}),
+        ),
+    ),
 )
 
 
@@ -266,6 +274,7 @@ _MASKS = (
     (re.compile(r"P\d+DT\d+H\d+M\d+S"), "<duration>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"),
+    (re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{8}\b"), "<id>"),
 )
 
 

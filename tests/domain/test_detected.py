@@ -59,6 +59,12 @@ def test_a_record_says_more_than_time_does() -> None:
         assert why_changed(BEFORE, BEFORE, record(operation), seen_at=NOW).cause is Cause.UPGRADE
 
 
+def test_another_product_than_the_ledger_knows_is_an_upgrade_though_the_last_reading_had_it_too() -> None:
+    assert why_changed(BEFORE, BEFORE, None, seen_at=NOW, other_product=True).cause is Cause.UPGRADE
+    renewed = why_changed(ENDED, after(ENDED, commitment_end=NEXT_END), None, seen_at=NOW, other_product=True)
+    assert renewed.cause is Cause.RENEWAL
+
+
 def test_a_renewal_is_dated_by_the_new_term() -> None:
     end = NOW.replace(hour=23, minute=59, second=59) - timedelta(days=1)
     before = replace(BEFORE, commitment_end=end)

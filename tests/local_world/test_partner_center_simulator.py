@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -525,6 +526,17 @@ def test_without_auto_renew_it_expires_is_disabled_and_deleted(fresh: httpx.Clie
     assert seen == ["expired", "disabled", "deleted"]
     advance(fresh, 366 * DAY)
     assert read(fresh, SUSPENDED)["status"] == "deleted"
+
+
+@pytest.mark.parametrize("reasons", ["kept", "removed"])
+def test_a_suspended_one_is_disabled_with_its_reasons_or_without(fresh: httpx.Client, reasons: str) -> None:
+    fresh.post("/_control/switches", json={"suspensionReasonsWhenDisabled": reasons}).raise_for_status()
+    patch(fresh, WINDOW_CLOSED, status="suspended").raise_for_status()
+    end = datetime.fromisoformat(read(fresh, WINDOW_CLOSED)["commitmentEndDate"])
+    now = datetime.fromisoformat(fresh.get("/_control/clock").json()["now"])
+    advance(fresh, (end - now).total_seconds() + 2 * DAY)
+    disabled = read(fresh, WINDOW_CLOSED)
+    assert (disabled["status"], "suspensionReasons" in disabled) == ("disabled", reasons == "kept")
 
 
 def test_the_date_header_is_the_simulated_clocks(fresh: httpx.Client) -> None:

@@ -17,7 +17,15 @@ from tests.security.inventory import GUARDED, NOBODY, Route
 from tests.spine.world import Subject, World, eventually, fault
 
 REFUSAL = {"errors": ["The contract is locked."]}
-LISTS = ["/customers", "/subscriptions", "/mappings/customers", "/mappings/subscriptions", "/dead-letters"]
+LISTS = [
+    "/customers",
+    "/subscriptions",
+    "/mappings/customers",
+    "/mappings/subscriptions",
+    "/dead-letters",
+    "/new-subscriptions",
+    "/unreadable-items",
+]
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,23 @@ def two(world: World, entra: Entra) -> Iterator[Two]:
         )
         dead.append(world.done(subject, "change-quantity", quantity=subject.quantity + 2))
         world.wait_for_rest(dead[-1], "dead")
+        _bought_and_broken(world, subject)
     caller = str(uuid.uuid4())
     put = world.clients["access"].put(f"/access/{caller}", json={"customers": [own.customer.upper()], "note": "desk"})
     assert put.status_code == 200, put.text
     eventually(lambda: len(_listed(world, "/customers")), lambda count: count > 2)
     yield Two(world, caller, entra.bearer(oid=caller), own, foreign, *dead)
     world.clients["access"].delete(f"/access/{caller}").raise_for_status()
+
+
+def _bought_and_broken(world: World, subject: Subject) -> None:
+    """A sync sees a new subscription of the customer, and one that nobody can understand."""
+    world.clients["operator"].post(f"/customers/{subject.customer}/sync", json={}).raise_for_status()
+    for properties in ({}, {"quantity": -1}):
+        purchase = {"customerId": subject.customer, "quantity": 2, "set": properties}
+        world.partner_center.post("/_control/state/subscriptions", json=purchase).raise_for_status()
+    synced = world.clients["operator"].post(f"/customers/{subject.customer}/sync", json={})
+    assert synced.status_code == 200, synced.text
 
 
 def _listed(world: World, path: str) -> list[dict[str, Any]]:
@@ -109,6 +128,27 @@ def test_everybody_else_sees_both(two: Two) -> None:
 
         assert two.own.customer in text, path
         assert two.foreign.customer in text, path
+
+
+def test_his_calendar_is_about_his_customer_alone(two: Two) -> None:
+    def lines(headers: dict[str, str], **params: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        following: str | None = f"/calendar?{httpx.QueryParams({'days': '400', 'pageSize': '1', **params})}"
+        while following:
+            page = two.world.anonymous.get(following.removeprefix("/api"), headers=headers).raise_for_status().json()
+            found += page["value"]
+            following = page.get("nextLink")
+        return found
+
+    everybodys = lines(dict(two.world.clients["reader"].headers))
+    own = [line for line in everybodys if line["customerId"] == two.own.customer]
+    assert own
+    assert any(line["customerId"] == two.foreign.customer for line in everybodys)
+    assert lines(two.limited) == own == lines(two.limited, customer=two.own.customer)
+    csv = two.get("/calendar?days=400&format=csv")
+    assert csv.text.count(two.own.customer) == len(own) == len(csv.text.splitlines()) - 1
+    refused = two.get(f"/calendar?customer={two.foreign.customer}")
+    assert (refused.status_code, refused.json()["code"]) == (403, "customer_forbidden")
 
 
 def test_a_bulk_is_taken_in_and_shown_only_to_who_reaches_all_its_customers(two: Two) -> None:
@@ -160,6 +200,9 @@ def test_a_foreign_dead_letter_can_be_neither_read_nor_moved(two: Two) -> None:
         ("DELETE", "/mappings/prices/cfq7ttc0ldpb:0001~p1y~monthly~2026-01-01"),
         ("PUT", "/mappings/price-rules"),
         ("DELETE", "/mappings/price-rules/any~any~any~any"),
+        ("POST", "/sync/runs"),
+        ("GET", "/sync/runs"),
+        ("GET", "/sync/runs/20260506T120000-00000000"),
     ],
 )
 def test_what_concerns_every_customer_is_refused(two: Two, method: str, path: str) -> None:

@@ -107,10 +107,15 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
         running_entra(tmp_path_factory.mktemp("entra")) as entra,
         running_partner_center(entra, *seed) as center,
     ):
-        world = World()
-        world.clock.advance(now() - world.clock.now())
-        world.policy = SyncPolicy(per_minute=600_000, block=timedelta(seconds=1))
-        yield Setting(center, world)
+        yield Setting(center, a_new_world())
+
+
+def a_new_world() -> World:
+    """Tables that are empty, on the real clock, without a pace."""
+    world = World()
+    world.clock.advance(now() - world.clock.now())
+    world.policy = SyncPolicy(per_minute=600_000, block=timedelta(seconds=1))
+    return world
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +214,31 @@ def test_an_incremental_sync_makes_exactly_the_floor_of_requests(setting: Settin
     setting.changes()
     assert setting.requests() - before == 1
     assert subscriptions(setting.world)[f"5{3:07x}-0000-4000-8000-{1:012x}"].snapshot.quantity == 62
+
+
+def test_an_item_that_cannot_be_understood_is_counted_and_keeps_its_row(setting: Setting, first: Run) -> None:
+    path = "/_control/state/subscriptions/7c1e2a34-90ab-4cde-8f01-23456789ab04"
+    before = subscriptions(setting.world)["7c1e2a34-90ab-4cde-8f01-23456789ab04"]
+    setting.http.patch(path, json={"force": True, "quantity": -1}).raise_for_status()
+    run = setting.run()
+    assert (run.ending, run.counts.unreadable) == (Ending.COMPLETE, 1)
+    assert customers(setting.world)[NORTHWIND].unreadable == 1
+    assert subscriptions(setting.world)["7c1e2a34-90ab-4cde-8f01-23456789ab04"] == before
+    setting.http.patch(path, json={"force": True, "quantity": 26}).raise_for_status()
+    assert setting.run().counts.unreadable == 0
+    assert subscriptions(setting.world)["7c1e2a34-90ab-4cde-8f01-23456789ab04"].snapshot.quantity == 26
+
+
+@pytest.mark.parametrize("hours", [-7, 7])
+def test_microsofts_clock_may_be_wrong_by_hours(setting: Setting, hours: int) -> None:
+    skewed = Setting(setting.http, a_new_world())
+    setting.http.post("/_control/clock", json={"advanceSeconds": hours * 3600}).raise_for_status()
+    try:
+        skewed.run()
+        setting.http.post("/_control/state/generated", json={"every": 300, "seats": 20 + hours}).raise_for_status()
+        run = skewed.run()
+    finally:
+        setting.http.post("/_control/clock", json={"set": now().isoformat()}).raise_for_status()
+    assert (run.ending, run.counts.missing_customers, run.counts.missing_subscriptions) == (Ending.COMPLETE, 0, 0)
+    changed = f"5{300:07x}-0000-4000-8000-{1:012x}"
+    assert subscriptions(skewed.world)[changed].snapshot.quantity == 5 + (300 + 1) % 20 + 20 + hours

@@ -110,6 +110,27 @@ async def test_its_pages_have_everything_once(world: World) -> None:
         assert sorted(lines(paged)) == sorted(lines(whole))
 
 
+@pytest.mark.parametrize("routine", [False, True])
+async def test_who_may_see_some_customers_gets_their_lines_by_the_same_moments(world: World, *, routine: bool) -> None:
+    among = frozenset(customer_id(number) for number in (2, 5, 6, 7, 12, 99))
+    whole = await asked(world, Question(30, routine=routine))
+    for size in (1, 2, 50):
+        found = await asked(world, Question(30, routine=routine, among=among), size)
+        assert found == [item for item in whole if item.customer in among]
+    assert await asked(world, Question(30, among=frozenset())) == []
+
+
+async def test_nothing_is_looked_up_of_customers_beyond_reach(world: World) -> None:
+    process = world.start()
+    await calendar(process.app, Question(30, among=frozenset({customer_id(4)})), 50)
+    assert [step for step in process.steps.trace if "tables" in step] == [
+        "tables.get customers",
+        "tables.span subscriptions",
+        "tables.get customers",
+        "tables.get customers",
+    ]
+
+
 async def test_it_has_the_names_that_a_person_needs(world: World) -> None:
     (item,) = await asked(world, Question(30, customer=customer_id(1)))
     assert item.customer_name == f"Customer {customer_id(1)[-4:]}"

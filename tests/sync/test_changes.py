@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
+from shared.domain.actions import Action
 from shared.domain.detected import Cause
 from shared.domain.errors import CspError, Denied, Misconfigured, NotFound, RetryLater
 from shared.domain.listings import AuditRecord
 from shared.storage.audit_cursor import AuditCursor
 from shared.usecases.sync_changes import sync_changes
-from tests.crash.scenarios import TODAY, ask, map_to
+from shared.usecases.sync_due import follow_up
+from tests.crash.scenarios import TODAY, ask, change, map_to
 from tests.world import checks
+from tests.world.partner_center import ChangeFault, Fault
 from tests.world.steps import Point, Side
 from tests.world.sync import (
     customer_id,
@@ -193,6 +197,24 @@ async def test_a_customer_that_could_not_be_read_is_read_the_next_time(world: Wo
         record(world, 100 + world.clock.now().day, customer_id(3))
         await changes(world)
     assert requests(world, "subscriptions")[customer_id(2)] == 2
+
+
+async def test_what_an_open_operation_hides_is_looked_at_again_by_the_tick(world: World) -> None:
+    await full_sync(world)
+    world.partner_center.faults.append(Fault(ChangeFault.WORKING, 200))
+    await world.run(world.start(), change(1, Action.SUSPEND))
+    world.partner_center.put(CUSTOMER, subscription_id(1), friendlyName="Renamed")
+    record(world, 1, CUSTOMER, subscription_id(1))
+    await changes(world)
+    assert [one for one in world.operations() if one.kind == "detected"] == []
+    assert await world.run(world.start(), follow_up) == Counter({"hint_failed": 1}), "it is open still"
+    await world.run_until_quiet()
+    world.clock.advance(timedelta(minutes=5))
+    await world.run(world.start(), follow_up)
+    (told,) = [one for one in world.operations() if one.kind == "detected"]
+    assert [each.field for each in told.changes] == ["friendly_name"]
+    counts = await world.run(world.start(), follow_up)
+    assert not counts, "once"
 
 
 @pytest.mark.parametrize("error", [NotFound("customer", "c"), Denied("403")], ids=["404", "403"])

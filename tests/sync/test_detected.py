@@ -191,7 +191,7 @@ async def test_a_subscription_that_appears_is_told_of_and_watched_from_then_on(w
     await sync(world)
     (one,) = detected(world)
     assert (one.cause_kind, one.after.quantity, one.legs) == (Cause.PURCHASE, 5, ())
-    entries, _ = await world.start().app.sync.indexes.new(10, None)
+    entries, _ = await world.start().app.sync.indexes.new(None, 10, None)
     assert [(entry.subscription, entry.cause) for entry in entries] == [(two, "purchase")]
     world.partner_center.put(CUSTOMER, two, quantity=6)
     world.clock.advance(timedelta(hours=1))
@@ -207,7 +207,7 @@ async def test_what_a_first_look_at_a_customer_shows_is_no_change(anyio_backend:
     await full_sync(world)
     assert world.operations() == []
     assert requests(world, "subscriptions")[CUSTOMER] == 2
-    assert (await world.start().app.sync.indexes.new(10, None))[0] == []
+    assert (await world.start().app.sync.indexes.new(None, 10, None))[0] == []
 
 
 async def test_a_late_answer_after_our_own_write_is_no_change(world: World) -> None:

@@ -275,7 +275,7 @@ async def test_what_cannot_be_understood_is_kept_raw_and_counted(world: World) -
     resource["quantity"] = "many"
     run, process = await full_sync(world)
     assert (run.ending, run.counts.unreadable) == (Ending.COMPLETE, 1)
-    entries, _ = await process.app.sync.indexes.unreadable(10, None)
+    entries, _ = await process.app.sync.indexes.unreadable(None, 10, None)
     assert [(entry.customer, entry.name) for entry in entries] == [(customer_id(1), subscription_of(1, 1))]
     assert '"quantity": "many"' in entries[0].raw
     assert customers(world)[customer_id(1)].unreadable == 1
@@ -283,7 +283,7 @@ async def test_what_cannot_be_understood_is_kept_raw_and_counted(world: World) -
 
     resource["quantity"] = 7
     await full_sync(world)
-    assert (await process.app.sync.indexes.unreadable(10, None))[0] == []
+    assert (await process.app.sync.indexes.unreadable(None, 10, None))[0] == []
     assert customers(world)[customer_id(1)].unreadable == 0
 
 

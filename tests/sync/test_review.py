@@ -62,7 +62,7 @@ def dismissed(world: World) -> Ask:
 
 
 async def reviews(world: World) -> list[str]:
-    entries, _ = await world.start().app.sync.indexes.reviews(10, None)
+    entries, _ = await world.start().app.sync.indexes.reviews(None, 10, None)
     return [entry.operation for entry in entries]
 
 

@@ -8,7 +8,6 @@ from typing_extensions import TypedDict
 
 from functions.http_actions.answers.common import Link, Moment
 from shared.domain.sync_run import Phase
-from shared.storage.audit_cursor import AuditCursor
 
 
 class Live(TypedDict):
@@ -85,11 +84,24 @@ class SyncStarted(TypedDict):
     run: SyncRun
 
 
+class IncrementalSync(TypedDict):
+    """How the incremental sync went last: audit records until `handledUntil` are done with."""
+
+    handledUntil: Moment
+    ranAt: Moment | None
+    running: bool
+    newRecords: int
+    customersRead: int
+    changesDetected: int
+    unreadCustomers: int
+    problem: str | None
+
+
 class SyncRuns(TypedDict):
     """Full syncs, the newest first, and how the incremental sync went last."""
 
     value: list[SyncRun]
-    incremental: AuditCursor | None
+    incremental: IncrementalSync | None
 
 
 class UnreadableItem(TypedDict):
