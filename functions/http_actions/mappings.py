@@ -15,9 +15,10 @@ from functions.http_actions.reach import within_reach
 from shared.domain.billing import Policy
 from shared.domain.operation import Operation
 from shared.identity import Role
-from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
+from shared.storage.mappings import CustomerMapping, SubscriptionMapping
 from shared.storage.rows import parse
 from shared.usecases import mapping as mapping_use_cases
+from shared.usecases.mapping_choice import MappingRequest
 
 blueprint = func.Blueprint()
 
@@ -61,7 +62,10 @@ class PolicyBody(Body):
 
 
 class SubscriptionBody(Body):
-    """The contract and line; without a line the service's free line on the contract is taken, or one is made."""
+    """The contract and line; without a line the service's free line on the contract is taken, or one is made.
+
+    `company_id` is what an unmapped customer must be; `map_product` maps the offer to the service along with it.
+    """
 
     contract_id: Id
     contract_service_id: Id | None = None
@@ -69,6 +73,9 @@ class SubscriptionBody(Body):
     units: Literal["adopt", "push"] | None = None
     policy: PolicyBody | None = None
     pricing: PricingBody | None = None
+    company_id: Id | None = None
+    map_product: bool = False
+    any_period: bool = False
 
 
 @blueprint.function_name("list_customer_mappings")
@@ -135,15 +142,8 @@ async def put_product_mapping(call: Call) -> Answer:
     """Map an offer (product, term, billing frequency) to a service, or change it."""
     call.caller.reach.require_all()
     body, _ = call.body(ProductBody)
-    service = (await call.app.autotask.services([body.service_id])).get(body.service_id)
-    if service is None:
-        raise BadRequest(
-            "service_not_found", f"Autotask does not show service {body.service_id}.", name="serviceId", status=422
-        )
-    mapping = ProductMapping(
-        body.product, body.term_duration, body.billing_cycle, service.id, service.name, call.app.now(), call.caller.id
-    )
-    await call.app.mappings.put_product(mapping)
+    offer = (body.product, body.term_duration, body.billing_cycle)
+    mapping = await mapping_use_cases.map_product(call.app, offer, body.service_id, call.caller.id)
     return Answer(show.product_mapping(mapping))
 
 
@@ -189,7 +189,9 @@ async def get_subscription_mapping(call: Call) -> Answer:
 async def put_subscription_mapping(call: Call) -> Answer:
     """Map a subscription to a contract line, or move it to another one."""
     body, _ = call.body(SubscriptionBody)
-    request = mapping_use_cases.MappingRequest(
+    if body.map_product:
+        call.caller.reach.require_all()
+    request = MappingRequest(
         customer=call.guid("customer"),
         subscription=call.guid("subscription"),
         caller=call.caller.id,
@@ -199,6 +201,9 @@ async def put_subscription_mapping(call: Call) -> Answer:
         units=body.units,
         policy=_policy(body.policy),
         pricing=body.pricing.pricing() if body.pricing else None,
+        company=body.company_id,
+        map_product=body.map_product,
+        any_period=body.any_period,
     )
     return await _mapped(call, await mapping_use_cases.map_subscription(call.app, request))
 

@@ -17,7 +17,7 @@ from shared.domain.pricing import NOT_OURS, Pricing
 from shared.storage import keys
 from shared.storage.prices import Prices
 from shared.storage.rows import Stored, from_row, to_row
-from shared.storage.store import Delete, Insert, Page, Replace, Row, TableStore, Upsert, Write
+from shared.storage.store import Delete, Insert, Page, Replace, Row, TableStore, Upsert, Write, WriteConflict
 
 _TABLE = "mappings"
 Kind = Literal["customers", "products"]
@@ -95,6 +95,14 @@ class Mappings:
         """Create or change a product's mapping."""
         await self._store.write(_TABLE, [Upsert(to_row("products", mapping.key, mapping))])
 
+    async def add_customer(self, mapping: CustomerMapping) -> bool:
+        """Map a customer that is not mapped; False where it is."""
+        return await self._add(to_row("customers", mapping.customer, mapping))
+
+    async def add_product(self, mapping: ProductMapping) -> bool:
+        """Map a product that is not mapped; False where it is."""
+        return await self._add(to_row("products", mapping.key, mapping))
+
     async def remove(self, kind: Kind, key: str) -> None:
         """Remove a customer's or product's mapping if it is there."""
         await self._store.write(_TABLE, [Delete(kind, key)])
@@ -160,6 +168,13 @@ class Mappings:
                 writes.append(Delete("subscriptions", key, old.etag))
         if writes:
             await self._store.write(_TABLE, writes)
+
+    async def _add(self, row: Row) -> bool:
+        try:
+            await self._store.write(_TABLE, [Insert(row)])
+        except WriteConflict:
+            return False
+        return True
 
     async def _page(self, partition: str, size: int, continuation: str | None, equals: Mapping[str, str]) -> Page:
         return await self._store.page(_TABLE, partition=partition, equals=equals, size=size, continuation=continuation)

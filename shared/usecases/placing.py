@@ -130,11 +130,17 @@ async def free_line(app: App, contract: int, service: int, customer: str, subscr
 
     Raises Refused, OutcomeUnknown (it may have been made), RetryLater, Misconfigured.
     """
+    found = await found_line(app, contract, service, customer, subscription)
+    return found or await app.autotask.create_line(contract, service, description_of(subscription))
+
+
+async def found_line(app: App, contract: int, service: int, customer: str, subscription: str) -> int | None:
+    """A line of a service on a contract that is there and that nobody else bills; None where one has to be made."""
     lines = [line for line in await app.autotask.contract_lines(contract) if line.service_id == service]
     for line in sorted(lines, key=lambda line: line.internal_description != description_of(subscription)):
         if await _is_free(app, line, customer, subscription):
             return line.id
-    return await app.autotask.create_line(contract, service, description_of(subscription))
+    return None
 
 
 def description_of(subscription: str) -> str:
