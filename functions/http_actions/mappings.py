@@ -22,7 +22,7 @@ from shared.usecases.mapping_choice import MappingRequest
 
 blueprint = func.Blueprint()
 
-_SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
+SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
 
 Id = Annotated[int, Field(gt=0, lt=2**53)]
@@ -61,13 +61,12 @@ class PolicyBody(Body):
     drift: Literal["review", "respect", "overwrite"] = "review"
 
 
-class SubscriptionBody(Body):
-    """The contract and line; without a line the service's free line on the contract is taken, or one is made.
+class MappingBody(Body):
+    """What a mapping may say beside its contract; without a line the service's free line is taken, or one is made.
 
     `company_id` is what an unmapped customer must be; `map_product` maps the offer to the service along with it.
     """
 
-    contract_id: Id
     contract_service_id: Id | None = None
     service_id: Id | None = None
     units: Literal["adopt", "push"] | None = None
@@ -76,6 +75,31 @@ class SubscriptionBody(Body):
     company_id: Id | None = None
     map_product: bool = False
     any_period: bool = False
+
+    def request(self, call: Call, contract: int) -> MappingRequest:
+        """The value of the use case. Raises Forbidden where it concerns every customer and the caller reaches some."""
+        if self.map_product:
+            call.caller.reach.require_all()
+        return MappingRequest(
+            customer=call.guid("customer"),
+            subscription=call.guid("subscription"),
+            caller=call.caller.id,
+            contract=contract,
+            line=self.contract_service_id,
+            service=self.service_id,
+            units=self.units,
+            policy=_policy(self.policy),
+            pricing=self.pricing.pricing() if self.pricing else None,
+            company=self.company_id,
+            map_product=self.map_product,
+            any_period=self.any_period,
+        )
+
+
+class SubscriptionBody(MappingBody):
+    """A mapping with its contract."""
+
+    contract_id: Id
 
 
 @blueprint.function_name("list_customer_mappings")
@@ -173,7 +197,7 @@ async def list_subscription_mappings(call: Call) -> Answer:
 
 
 @blueprint.function_name("get_subscription_mapping")
-@blueprint.route(route=_SUBSCRIPTION, methods=["GET"], auth_level=_ANONYMOUS)
+@blueprint.route(route=SUBSCRIPTION, methods=["GET"], auth_level=_ANONYMOUS)
 @endpoint(Role.READ)
 async def get_subscription_mapping(call: Call) -> Answer:
     """One subscription's mapping."""
@@ -184,32 +208,17 @@ async def get_subscription_mapping(call: Call) -> Answer:
 
 
 @blueprint.function_name("put_subscription_mapping")
-@blueprint.route(route=_SUBSCRIPTION, methods=["PUT"], auth_level=_ANONYMOUS)
+@blueprint.route(route=SUBSCRIPTION, methods=["PUT"], auth_level=_ANONYMOUS)
 @endpoint(Role.MAPPINGS)
 async def put_subscription_mapping(call: Call) -> Answer:
     """Map a subscription to a contract line, or move it to another one."""
     body, _ = call.body(SubscriptionBody)
-    if body.map_product:
-        call.caller.reach.require_all()
-    request = MappingRequest(
-        customer=call.guid("customer"),
-        subscription=call.guid("subscription"),
-        caller=call.caller.id,
-        contract=body.contract_id,
-        line=body.contract_service_id,
-        service=body.service_id,
-        units=body.units,
-        policy=_policy(body.policy),
-        pricing=body.pricing.pricing() if body.pricing else None,
-        company=body.company_id,
-        map_product=body.map_product,
-        any_period=body.any_period,
-    )
+    request = body.request(call, body.contract_id)
     return await _mapped(call, await mapping_use_cases.map_subscription(call.app, request))
 
 
 @blueprint.function_name("delete_subscription_mapping")
-@blueprint.route(route=_SUBSCRIPTION, methods=["DELETE"], auth_level=_ANONYMOUS)
+@blueprint.route(route=SUBSCRIPTION, methods=["DELETE"], auth_level=_ANONYMOUS)
 @endpoint(Role.MAPPINGS)
 async def delete_subscription_mapping(call: Call) -> Answer:
     """Give a subscription's mapping up; the line keeps its units."""
