@@ -127,7 +127,7 @@ async def choose(app: App, request: MappingRequest) -> Choice:
         sentence = f"Contract {contract.id} has the billing period {contract.period_type}, which is not known here."
         raise Refused("contract_period_unknown", sentence, status=409)
     customer = await _customer(app, request, contract)
-    line, service = await _line(app, request, subscription)
+    line, service = await _line(app, request, subscription, present.value if present else None)
     product = await _product(app, request, subscription, service, new_line=line is None)
     policy = request.policy or (present.value.policy if present else Policy())
     pricing = request.pricing or (present.value.pricing if present else NOT_OURS)
@@ -255,14 +255,21 @@ async def company_for(app: App, customer: str, company: int, caller: str) -> Cus
     return CustomerMapping(customer, company, found.name, app.now(), caller)
 
 
-async def _line(app: App, request: MappingRequest, subscription: Subscription) -> tuple[int | None, int]:
-    """The line and its service: the named one, the free line of the product's service, or None for a new one."""
+async def _line(
+    app: App, request: MappingRequest, subscription: Subscription, present: SubscriptionMapping | None
+) -> tuple[int | None, int]:
+    """The line and its service: the named one, the present one, a free one of the service, or None for a new one."""
     if request.line is not None:
         named = await app.autotask.line(request.line)
         if named is None or named.contract_id != request.contract:
             sentence = f"Line {request.line} is not on contract {request.contract}."
             raise Refused("line_not_on_contract", sentence, status=422)
+        if request.service not in (None, named.service_id):
+            sentence = f"Line {named.id} is of service {named.service_id}, not of service {request.service}."
+            raise Refused("service_not_of_line", sentence, status=422)
         return named.id, named.service_id
+    if present is not None and present.contract == request.contract and request.service in (None, present.service):
+        return present.line, present.service
     service = request.service
     if service is None:
         product = await service_of(app, subscription)
