@@ -12,6 +12,7 @@ from functions.http_actions.endpoint import Answer, Call, endpoint
 from functions.http_actions.mappings import SUBSCRIPTION, Id, MappingBody
 from functions.http_actions.problems import plain, problem_of
 from shared.domain.errors import Refused
+from shared.domain.segment import segment_of
 from shared.domain.timeline import Step
 from shared.identity import Role
 from shared.usecases.mapping_preview import (
@@ -51,6 +52,7 @@ def _preview(seen: MappingPreview, *, disqualified: bool) -> dict[str, Any]:
         "subscription": {
             "id": found.id,
             "offerName": found.offer_name,
+            "segment": segment_of(found.offer_name).value,
             "status": found.status_raw,
             "quantity": found.quantity,
             "product": found.product_key,

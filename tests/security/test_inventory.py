@@ -25,6 +25,7 @@ WITHOUT_CUSTOMER = {
     "import_mappings": "refused unless he reaches all its customers; products: refused",
     "get_mapping_import": "his own imports",
     "list_mapping_import_rows": "the same",
+    "list_mapping_proposals": "refused: it looks at every customer and company",
     "search_companies": "refused: the companies are everybody's customers",
     "list_company_contracts": "refused: the same",
     "search_services": "all: the catalogue is everybody's",
