@@ -1,12 +1,12 @@
 """Carry out one row of an import of mappings, or try it out: the same use cases as the single requests.
 
 A row that is as it says already asks nothing of any vendor. What many rows name at Autotask is read once for all of
-them (`Foreseen`); units of lines and free lines are always read when they are needed.
+them (`Foreseen`), also what their lines bill, which decides whether it is adopted; what is then adopted is read anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.mapping_import import Change, Item
 from shared.domain.mapping_sheet import CustomerRow, ProductRow, SubscriptionRow
 from shared.domain.operation import Operation
+from shared.domain.reading import UnitsRow
 from shared.ports import AutotaskPort
 from shared.storage import keys
 from shared.storage.mappings import SubscriptionMapping
@@ -182,13 +183,23 @@ def _change(present: SubscriptionMapping | None, line: int | None) -> Change:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """Autotask with what was read ahead: the rest is asked when it is needed."""
+    """Autotask with what was read ahead: the rest is asked when it is needed.
+
+    Units that were read ahead serve once: whoever reads a line a second time wants to know how it is by then.
+    """
 
     port: AutotaskPort
     known_contracts: dict[int, Contract]
     known_companies: dict[int, Company]
     known_services: dict[int, Service]
     known_lines: dict[int, ContractLine]
+    known_units: dict[int, tuple[UnitsRow, ...]]
+
+    async def units(self, lines: Sequence[int]) -> dict[int, tuple[UnitsRow, ...]]:
+        """See AutotaskPort."""
+        if all(line in self.known_units for line in lines):
+            return {line: self.known_units.pop(line) for line in lines}
+        return await self.port.units(lines)
 
     async def contracts(self, ids: Iterable[int]) -> dict[int, Contract]:
         """See AutotaskPort."""
@@ -220,13 +231,13 @@ class Foreseen:
 
 
 async def foreseeing(app: App, items: Iterable[Item]) -> App:
-    """The application with everything that the rows name at Autotask read ahead, in at most four requests."""
+    """The application with everything that the rows name at Autotask read ahead, each kind of thing at once."""
     rows = [item.row for item in items]
     customers = [row for row in rows if isinstance(row, CustomerRow)]
     products = [row for row in rows if isinstance(row, ProductRow)]
     subscriptions = [row for row in rows if isinstance(row, SubscriptionRow)]
     contracts = await app.autotask.contracts({row.contract for row in subscriptions}) if subscriptions else {}
-    lines = {row.line for row in subscriptions if row.line is not None}
+    lines = [row.line for row in subscriptions if row.line is not None]
     companies = {row.company for row in customers} | {contract.company_id for contract in contracts.values()}
     services = {row.service for row in products} | {row.service for row in subscriptions if row.service is not None}
     known = Foreseen(
@@ -235,5 +246,6 @@ async def foreseeing(app: App, items: Iterable[Item]) -> App:
         await app.autotask.companies(companies) if companies else {},
         await app.autotask.services(services) if services else {},
         await app.autotask.lines(lines) if lines else {},
+        dict(await app.autotask.units(lines)) if lines else {},
     )
     return replace(app, autotask=cast("AutotaskPort", known))

@@ -109,6 +109,31 @@ async def _killed_and_asked_again(world: World, process: Process) -> None:
     await checks.everything(world)
 
 
+def test_a_mapping_without_a_line_that_is_asked_for_again_keeps_its_line() -> None:
+    world = bought()
+    do(world, PURCHASE)
+    asyncio.run(world.run_until_quiet())
+    world.add_line(7, 0)  # another free line of the service, which sorts before the one that was made
+    again = do(world, replace(PURCHASE, map_product=False))
+    assert again.line == lines_made(world)[0]
+    assert len(world.operations()) == 1
+
+
+def test_a_service_that_is_not_that_of_the_line_is_refused() -> None:
+    world = bought()
+    world.add_line(1, 10)
+    assert refused(world, replace(PURCHASE, line=line_id(1), service=PREMIUM)) == "service_not_of_line"
+
+
+def test_a_product_that_is_mapped_to_another_service_is_not_changed_along_the_way() -> None:
+    world = bought()
+    do(world, PURCHASE)
+    asyncio.run(world.run_until_quiet())
+    world.subscribe(2, 5)
+    other = replace(PURCHASE, subscription=subscription_id(2), service=PREMIUM)
+    assert refused(world, other) == "product_mapped_differently"
+
+
 def busy() -> World:
     """Subscription 1 is mapped and has a dead operation."""
     world = World()
