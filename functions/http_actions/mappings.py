@@ -41,6 +41,7 @@ class ProductBody(Body):
     term_duration: Annotated[str, Field(pattern=r"^(P[0-9]{1,3}[DMY])?$")] = ""
     billing_cycle: Annotated[str, Field(pattern=r"^[A-Za-z_]{0,40}$")] = ""
     service_id: Id
+    any_period: bool = False
 
 
 Start = Literal["business_date", "next_period"]
@@ -167,7 +168,9 @@ async def put_product_mapping(call: Call) -> Answer:
     call.caller.reach.require_all()
     body, _ = call.body(ProductBody)
     offer = (body.product, body.term_duration, body.billing_cycle)
-    mapping = await mapping_use_cases.map_product(call.app, offer, body.service_id, call.caller.id)
+    mapping = await mapping_use_cases.map_product(
+        call.app, offer, body.service_id, call.caller.id, any_period=body.any_period
+    )
     return Answer(show.product_mapping(mapping))
 
 

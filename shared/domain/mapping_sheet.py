@@ -41,7 +41,7 @@ _POLICY: dict[str, str] = {
 _OFFER = ("product", "termDuration", "billingCycle")
 _OF_KIND: dict[str, tuple[str, ...]] = {
     "customer": ("customerId", "companyId"),
-    "product": (*_OFFER, "serviceId"),
+    "product": (*_OFFER, "serviceId", "anyPeriod"),
     "subscription": (
         "customerId",
         "subscriptionId",
@@ -49,6 +49,7 @@ _OF_KIND: dict[str, tuple[str, ...]] = {
         "contractServiceId",
         "serviceId",
         "units",
+        "anyPeriod",
         *_PRICING,
         *_POLICY,
     ),
@@ -65,6 +66,7 @@ COLUMNS = (
     "contractId",
     "contractServiceId",
     "units",
+    "anyPeriod",
     *_PRICING,
     *_POLICY,
 )
@@ -92,6 +94,7 @@ class ProductRow:
     term: str
     billing: str
     service: int
+    any_period: bool = False
     kind: Literal["product"] = "product"
 
     @property
@@ -112,6 +115,7 @@ class SubscriptionRow:
     units: Literal["adopt", "push"] | None = None
     policy: Policy | None = None
     pricing: Pricing | None = None
+    any_period: bool = False
     kind: Literal["subscription"] = "subscription"
 
     @property
@@ -197,7 +201,8 @@ class _Reader:
         product = self._like("product", _PRODUCT, "is a product and SKU, or a legacy offer id")
         term = self._like("termDuration", _TERM, "is a term such as P1Y, or empty")
         billing = self._like("billingCycle", _BILLING, "is a billing frequency such as monthly, or empty")
-        return ProductRow(product, term, billing, self._number("serviceId", needed=True))
+        service = self._number("serviceId", needed=True)
+        return ProductRow(product, term, billing, service, any_period=self._flag("anyPeriod"))
 
     def _subscription(self) -> SubscriptionRow:
         units = self._word("units", ("adopt", "push"))
@@ -210,6 +215,7 @@ class _Reader:
             units="adopt" if units == "adopt" else "push" if units == "push" else None,
             policy=self._policy(),
             pricing=self._pricing(),
+            any_period=self._flag("anyPeriod"),
         )
 
     def _policy(self) -> Policy | None:
@@ -270,6 +276,9 @@ class _Reader:
             self._note(column, f"is one of {', '.join(allowed)}, or empty")
             return ""
         return text
+
+    def _flag(self, column: str) -> bool:
+        return self._word(column, ("true", "false")) == "true"
 
     def _amount(self, column: str) -> Decimal | None:
         text = self._text(column)

@@ -111,9 +111,9 @@ async def _product(app: App, item: Item, row: ProductRow, caller: str, *, dry_ru
         return item.unchanged()
     offer = (row.product, row.term, row.billing)
     if dry_run:
-        mapping = await service_for(app, offer, row.service, caller, billing=row.billing)
+        mapping = await service_for(app, offer, row.service, caller, billing="" if row.any_period else row.billing)
     else:
-        mapping = await map_product(app, offer, row.service, caller)
+        mapping = await map_product(app, offer, row.service, caller, any_period=row.any_period)
     return item.done(Change.CHANGE if present else Change.CREATE, name=mapping.service_name)
 
 
@@ -172,6 +172,7 @@ def _request(row: SubscriptionRow, present: SubscriptionMapping | None, caller: 
         units=None if stays else row.units,
         policy=row.policy,
         pricing=row.pricing,
+        any_period=row.any_period,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from shared.domain.errors import CspError
 from shared.domain.operation import Address, Leg, MappingChange, Operation
 from shared.domain.subscription import known_of
 from shared.domain.timeline import Target
@@ -16,6 +17,7 @@ from shared.storage.mappings import CustomerMapping, ProductMapping, Subscriptio
 from shared.storage.rows import document
 from shared.usecases.app import App
 from shared.usecases.assignment import mapping_operation, refuse_while_open, store_and_carry_out
+from shared.usecases.badges import refresh_badge
 from shared.usecases.mapping_choice import (
     Choice,
     MappingRequest,
@@ -28,7 +30,7 @@ from shared.usecases.mapping_choice import (
     target_of,
 )
 from shared.usecases.placing import free_line
-from shared.usecases.snapshots import confirm_known, keep_snapshot
+from shared.usecases.snapshots import confirm_known, store_snapshot
 
 
 async def map_subscription(app: App, request: MappingRequest) -> Operation | SubscriptionMapping:
@@ -48,7 +50,7 @@ async def map_subscription(app: App, request: MappingRequest) -> Operation | Sub
         line = await free_line(app, choice.contract.id, choice.service, request.customer, request.subscription)
         choice = replace(choice, line=line)
     operation = await _accept(app, choice, line)
-    await keep_snapshot(app, operation, choice.reading)  # no sync may have seen a subscription that was just bought
+    await _list(app, choice)
     return operation
 
 
@@ -73,11 +75,24 @@ async def map_customer(app: App, customer: str, company: int, caller: str) -> Cu
     return mapping
 
 
-async def map_product(app: App, offer: tuple[str, str, str], service: int, caller: str) -> ProductMapping:
+async def map_product(
+    app: App, offer: tuple[str, str, str], service: int, caller: str, *, any_period: bool = False
+) -> ProductMapping:
     """Map an offer (product, term, billing frequency) to a service. Raises Refused where the service does not fit."""
-    mapping = await service_for(app, offer, service, caller, billing=offer[2])
+    mapping = await service_for(app, offer, service, caller, billing="" if any_period else offer[2])
     await app.mappings.put_product(mapping)
     return mapping
+
+
+async def _list(app: App, choice: Choice) -> None:
+    """List a subscription that no sync has seen yet, as one that was just bought; where that fails, a sync does it."""
+    customer, subscription = choice.request.customer, choice.request.subscription
+    try:
+        if await app.views.subscription(customer, subscription) is None:
+            await store_snapshot(app, choice.subscription, choice.reading.observed_at)
+            await refresh_badge(app, customer, subscription)  # the push may have ended before there was a row
+    except CspError:
+        return
 
 
 async def _accept(app: App, choice: Choice, line: int) -> Operation:

@@ -179,6 +179,12 @@ def test_a_refused_row_names_its_column_dry_or_not(row: MappingRow, code: str, c
     assert mapped(world) == set()
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_another_period_is_taken_where_the_row_says_so(dry_run: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    world = done(prepared(), ProductRow("X", "", "annual", SERVICE, any_period=True), dry_run=dry_run)
+    assert told(world) == [(2, "done")]
+
+
 def test_while_autotask_is_away_everything_waits_and_is_done_afterwards() -> None:
     world = prepared()
     world.autotask.away_until = world.clock.now() + timedelta(hours=2)

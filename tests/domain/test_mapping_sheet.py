@@ -94,6 +94,7 @@ def test_policy_and_pricing_survive_the_way_through_a_sheet(policy: Policy, pric
         ({"suspend": "sometimes"}, "suspend"),
         ({"prorate": "perhaps"}, "prorate"),
         ({"companyId": "5"}, "companyId"),
+        ({"anyPeriod": "yes"}, "anyPeriod"),
     ],
 )
 def test_a_wrong_cell_is_named_by_row_and_column(changes: dict[str, str], column: str) -> None:
