@@ -13,7 +13,6 @@ from local.stack import Stack
 from tests.spine.observer import Observer
 from tests.spine.world import fault
 
-
 NORTHWIND = "0b7f5b9d-3c61-4f0e-8f9a-51c2a7d4e101"
 
 
