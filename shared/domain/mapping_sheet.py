@@ -6,8 +6,8 @@ One sheet holds all three kinds: `customer`, `product` and `subscription`. An ex
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Literal
@@ -294,10 +294,8 @@ class _Reader:
 
 
 def policy_cells(policy: Policy) -> dict[str, str]:
-    """A policy as cells, every rule of it."""
-    columns = {name: column for column, name in _POLICY.items()}
-    shown: Callable[[Any], str] = lambda value: str(value).lower() if isinstance(value, bool) else value.value  # noqa: E731 - used twice on one line otherwise
-    return {columns[item.name]: shown(getattr(policy, item.name)) for item in fields(policy)}
+    """A policy as cells, every rule of it: its word, or true and false."""
+    return {column: str(getattr(policy, name)).lower() for column, name in _POLICY.items()}
 
 
 def pricing_cells(pricing: Pricing) -> Mapping[str, str]:

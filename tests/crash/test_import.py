@@ -22,7 +22,7 @@ from tests.crash.import_stories import SHEET, UNKNOWN, import_of, imports_of, it
 from tests.crash.scenarios import STANDARD, TODAY, ask
 from tests.world import checks
 from tests.world.steps import Point, Side, Steps
-from tests.world.world import CONTRACT_START, CUSTOMER, PREMIUM, SERVICE, World, line_id, subscription_id
+from tests.world.world import CONTRACT, CONTRACT_START, CUSTOMER, PREMIUM, SERVICE, World, line_id, subscription_id
 
 
 @cache
@@ -58,7 +58,7 @@ OUTCOME = [(2, "done"), (3, "done"), (4, "done"), (5, "subscription_not_found"),
 
 def as_imported(world: World) -> None:
     assert checks.billed(world, line_id(1)) == {CONTRACT_START: 10}
-    (made,) = [line for line in asyncio.run(world.autotask.contract_lines(31000001)) if line.id != line_id(1)]
+    (made,) = [line for line in asyncio.run(world.autotask.contract_lines(CONTRACT)) if line.id != line_id(1)]
     assert checks.billed(world, made.id)[TODAY] == 20
     assert len(mapped(world)) == 2 + 2 * 2
     (job,) = imports_of(world)
@@ -110,7 +110,7 @@ def test_a_kill_at_any_step_loses_and_doubles_nothing(side: Side) -> None:
 
 def test_a_dry_run_says_what_would_happen_and_changes_nothing() -> None:
     world = prepared()
-    before = {line.id for line in asyncio.run(world.autotask.contract_lines(31000001))}
+    before = {line.id for line in asyncio.run(world.autotask.contract_lines(CONTRACT))}
     done(world, *SHEET, dry_run=True)
     assert told(world) == OUTCOME
     items = items_of(world)
@@ -118,7 +118,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing() -> None:
     assert (items[6].line, items[6].units, items[6].creates_line) == (None, "push", True)
     assert mapped(world) == set()
     assert world.operations() == []
-    assert {line.id for line in asyncio.run(world.autotask.contract_lines(31000001))} == before
+    assert {line.id for line in asyncio.run(world.autotask.contract_lines(CONTRACT))} == before
 
 
 def test_a_second_import_of_the_same_changes_nothing_and_asks_no_vendor() -> None:
