@@ -226,8 +226,36 @@ class AutotaskPort(Protocol):
         """The companies that exist among `ids`."""
         ...
 
-    async def companies_by_name(self, prefix: str, limit: int = 20) -> list[Company]:
-        """The first companies whose name begins with `prefix`."""
+    async def companies_by_name(self, prefix: str, limit: int = 20, after: int = 0) -> list[Company]:
+        """The first companies by id, after one, whose name begins with `prefix`."""
+        ...
+
+    async def services_by_name(self, prefix: str, limit: int = 20, after: int = 0) -> list[Service]:
+        """The first services by id, after one, whose name begins with `prefix`."""
+        ...
+
+    async def contracts_of(self, companies: Iterable[int]) -> list[Contract]:
+        """The contracts of some companies, by id."""
+        ...
+
+    async def lines_of(self, contracts: Iterable[int]) -> list[ContractLine]:
+        """The lines of some contracts, by id."""
+        ...
+
+    async def lines(self, ids: Iterable[int]) -> dict[int, ContractLine]:
+        """The lines that exist among `ids`."""
+        ...
+
+    async def companies_named(self, names: Iterable[str]) -> list[Company]:
+        """The companies that have one of these names."""
+        ...
+
+    async def companies_on_web(self, domains: Iterable[str]) -> list[Company]:
+        """The companies whose web address has one of these domains somewhere in it."""
+        ...
+
+    async def services_with_sku(self, skus: Iterable[str]) -> list[Service]:
+        """The services whose SKU has one of these somewhere in it; VendorError where services have no SKU."""
         ...
 
     async def create_line(self, contract: int, service: int, description: str) -> int:

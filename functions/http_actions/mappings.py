@@ -18,13 +18,14 @@ from functions.http_actions.reach import within_reach
 from shared.domain.billing import Policy
 from shared.domain.operation import Operation
 from shared.identity import Role
-from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
+from shared.storage.mappings import CustomerMapping, SubscriptionMapping
 from shared.storage.rows import parse
 from shared.usecases import mapping as mapping_use_cases
+from shared.usecases.mapping_choice import MappingRequest
 
 blueprint = func.Blueprint()
 
-_SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
+SUBSCRIPTION = "customers/{customer}/subscriptions/{subscription}/mapping"
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
 
 Id = Annotated[int, Field(gt=0, lt=2**53), WHOLE]
@@ -43,6 +44,7 @@ class ProductBody(Body):
     term_duration: Annotated[str, Field(pattern=r"^(P[0-9]{1,3}[DMY])?$")] = ""
     billing_cycle: Annotated[str, Field(pattern=r"^[A-Za-z_]{0,40}$")] = ""
     service_id: Id
+    any_period: bool = False
 
 
 Start = Literal["business_date", "next_period"]
@@ -63,15 +65,45 @@ class PolicyBody(Body):
     drift: Literal["review", "respect", "overwrite"] = "review"
 
 
-class SubscriptionBody(Body):
-    """The contract and line; without a line the service's free line on the contract is taken, or one is made."""
+class MappingBody(Body):
+    """What a mapping may say beside its contract; without a line the service's free line is taken, or one is made.
 
-    contract_id: Id
+    `company_id` is what an unmapped customer must be; `map_product` maps the offer to the service along with it.
+    """
+
     contract_service_id: Id | None = None
     service_id: Id | None = None
     units: Literal["adopt", "push"] | None = None
     policy: PolicyBody | None = None
     pricing: PricingBody | None = None
+    company_id: Id | None = None
+    map_product: bool = False
+    any_period: bool = False
+
+    def request(self, call: Call, contract: int) -> MappingRequest:
+        """The value of the use case. Raises Forbidden where it concerns every customer and the caller reaches some."""
+        if self.map_product:
+            call.caller.reach.require_all()
+        return MappingRequest(
+            customer=call.guid("customer"),
+            subscription=call.guid("subscription"),
+            caller=call.caller.id,
+            contract=contract,
+            line=self.contract_service_id,
+            service=self.service_id,
+            units=self.units,
+            policy=_policy(self.policy),
+            pricing=self.pricing.pricing() if self.pricing else None,
+            company=self.company_id,
+            map_product=self.map_product,
+            any_period=self.any_period,
+        )
+
+
+class SubscriptionBody(MappingBody):
+    """A mapping with its contract."""
+
+    contract_id: Id
 
 
 @blueprint.function_name("list_customer_mappings")
@@ -138,15 +170,10 @@ async def put_product_mapping(call: Call) -> Answer:
     """Map an offer (product, term, billing frequency) to a service, or change it."""
     call.caller.reach.require_all()
     body, _ = call.body(ProductBody)
-    service = (await call.app.autotask.services([body.service_id])).get(body.service_id)
-    if service is None:
-        raise BadRequest(
-            "service_not_found", f"Autotask does not show service {body.service_id}.", name="serviceId", status=422
-        )
-    mapping = ProductMapping(
-        body.product, body.term_duration, body.billing_cycle, service.id, service.name, call.app.now(), call.caller.id
+    offer = (body.product, body.term_duration, body.billing_cycle)
+    mapping = await mapping_use_cases.map_product(
+        call.app, offer, body.service_id, call.caller.id, any_period=body.any_period
     )
-    await call.app.mappings.put_product(mapping)
     return Answer(show.product_mapping(mapping))
 
 
@@ -176,7 +203,7 @@ async def list_subscription_mappings(call: Call) -> Answer:
 
 
 @blueprint.function_name("get_subscription_mapping")
-@blueprint.route(route=_SUBSCRIPTION, methods=["GET"], auth_level=_ANONYMOUS)
+@blueprint.route(route=SUBSCRIPTION, methods=["GET"], auth_level=_ANONYMOUS)
 @endpoint(Role.READ, answers.SubscriptionMapping, refuses=("mapping_not_found",))
 async def get_subscription_mapping(call: Call) -> Answer:
     """One subscription's mapping."""
@@ -187,7 +214,7 @@ async def get_subscription_mapping(call: Call) -> Answer:
 
 
 @blueprint.function_name("put_subscription_mapping")
-@blueprint.route(route=_SUBSCRIPTION, methods=["PUT"], auth_level=_ANONYMOUS)
+@blueprint.route(route=SUBSCRIPTION, methods=["PUT"], auth_level=_ANONYMOUS)
 @endpoint(
     Role.MAPPINGS,
     {200: answers.Mapped, 202: answers.Mapped},
@@ -197,22 +224,12 @@ async def get_subscription_mapping(call: Call) -> Answer:
 async def put_subscription_mapping(call: Call) -> Answer:
     """Map a subscription to a contract line, or move it to another one."""
     body, _ = call.body(SubscriptionBody)
-    request = mapping_use_cases.MappingRequest(
-        customer=call.guid("customer"),
-        subscription=call.guid("subscription"),
-        caller=call.caller.id,
-        contract=body.contract_id,
-        line=body.contract_service_id,
-        service=body.service_id,
-        units=body.units,
-        policy=_policy(body.policy),
-        pricing=body.pricing.pricing() if body.pricing else None,
-    )
+    request = body.request(call, body.contract_id)
     return await _mapped(call, await mapping_use_cases.map_subscription(call.app, request))
 
 
 @blueprint.function_name("delete_subscription_mapping")
-@blueprint.route(route=_SUBSCRIPTION, methods=["DELETE"], auth_level=_ANONYMOUS)
+@blueprint.route(route=SUBSCRIPTION, methods=["DELETE"], auth_level=_ANONYMOUS)
 @endpoint(Role.MAPPINGS, {204: None}, refuses=("operation_in_progress", "line_busy"))
 async def delete_subscription_mapping(call: Call) -> Answer:
     """Give a subscription's mapping up; the line keeps its units."""

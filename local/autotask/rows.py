@@ -37,7 +37,7 @@ def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def company_row(company_id: int, name: str, udfs: dict[str, str] | None = None) -> Row:
+def company_row(company_id: int, name: str, udfs: dict[str, str] | None = None, web: str | None = None) -> Row:
     """Return a company."""
     return {
         "id": company_id,
@@ -50,7 +50,7 @@ def company_row(company_id: int, name: str, udfs: dict[str, str] | None = None) 
         "parentCompanyID": None,
         "currencyID": 1,
         "taxID": None,
-        "webAddress": None,
+        "webAddress": web,
         "createDate": "2020-01-01T00:00:00.000Z",
         "lastActivityDate": None,
         "lastTrackedModifiedDateTime": None,

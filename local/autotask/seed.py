@@ -51,8 +51,11 @@ def seeded_tenant(
         switches=switches,
         customers=Customers(customers, subscriptions_per_customer, start, end, price, cost),
     )
-    tenant.companies.put(company_row(NORTHWIND, "Northwind", {TENANT_UDF: "0b7f5b9d-3c61-4f0e-8f9a-51c2a7d4e101"}))
-    tenant.companies.put(company_row(FABRIKAM, "Fabrikam", {TENANT_UDF: "2e4d8c11-7a90-4c1c-a1b5-0f6e3b2d7a02"}))
+    for company_id, name, microsoft, web in (
+        (NORTHWIND, "Northwind", "0b7f5b9d-3c61-4f0e-8f9a-51c2a7d4e101", "https://www.northwind.example/"),
+        (FABRIKAM, "Fabrikam", "2e4d8c11-7a90-4c1c-a1b5-0f6e3b2d7a02", None),
+    ):
+        tenant.companies.put(company_row(company_id, name, {TENANT_UDF: microsoft}, web))
     for contract in (
         contract_row(29747643, NORTHWIND, "CSP Northwind", start, end),
         contract_row(29747644, FABRIKAM, "CSP Fabrikam", start, end),

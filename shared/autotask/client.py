@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.autotask.answers import adjust_outcome, is_permanent, is_throttled, read_failure
 from shared.autotask.budget import Remembered
+from shared.autotask.searches import Searches
 from shared.autotask.slots import Slots
 from shared.autotask.wire import (
     Item,
@@ -49,7 +50,7 @@ def _final(reply: Reply) -> bool:
     return is_permanent(reply.status, reply.body) or is_throttled(reply.status, reply.body)
 
 
-class Autotask:
+class Autotask(Searches):
     """One Autotask tenant.
 
     `timeout` is the time of one attempt in seconds; a read with its repetitions may take three times as long.
@@ -102,14 +103,6 @@ class Autotask:
     async def companies(self, ids: Iterable[int]) -> dict[int, Company]:
         """The companies that exist among `ids`."""
         return {company.id: company for company in map(parse_company, await self._by_ids("Companies", "id", ids))}
-
-    async def companies_by_name(self, prefix: str, limit: int = 20) -> list[Company]:
-        """The first companies whose name begins with `prefix`, in any letter case."""
-        begins = {"op": "beginsWith", "field": "companyName", "value": prefix}
-        companies = [parse_company(item) for item in await self._page("Companies", [begins], limit)]
-        if not all(company.name.casefold().startswith(prefix.strip().casefold()) for company in companies):
-            raise VendorError(200, "Companies: rows that were not asked for")
-        return companies
 
     async def contract_lines(self, contract: int) -> list[ContractLine]:
         """The lines (contract services) of a contract."""

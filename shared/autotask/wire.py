@@ -71,12 +71,19 @@ def parse_service(item: Item) -> Service:
         active=item.get("isActive") is not False,
         unit_price=_amount(item, "unitPrice"),
         unit_cost=_amount(item, "unitCost"),
+        sku=_text(item, "sku"),
     )
 
 
 def parse_company(item: Item) -> Company:
     """A company. Raises Malformed without an id."""
-    return Company(id=whole(item, "id"), name=_text(item, "companyName"), active=item.get("isActive") is not False)
+    return Company(
+        id=whole(item, "id"),
+        name=_text(item, "companyName"),
+        active=item.get("isActive") is not False,
+        type=_optional(item, "companyType"),
+        web=_text(item, "webAddress"),
+    )
 
 
 def business_date(item: Item, field: str) -> date:

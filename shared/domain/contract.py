@@ -14,11 +14,16 @@ from shared.domain.calendar import BillingCalendar, calendar_of
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """An Autotask company."""
+    """An Autotask company; type 1 is a customer, None where the API user may not read it.
+
+    `web` is the address of its pages as somebody wrote it, or "".
+    """
 
     id: int
     name: str
     active: bool
+    type: int | None = None
+    web: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Service:
     active: bool
     unit_price: Decimal | None
     unit_cost: Decimal | None
+    sku: str = ""
 
 
 @dataclass(frozen=True, slots=True)

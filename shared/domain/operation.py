@@ -234,7 +234,10 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class MappingChange:
-    """What a MAP operation writes: the new line (None: the mapping is removed)."""
+    """What a MAP operation writes: the new line (None: the mapping is removed).
+
+    `customer` and `product` are mappings as JSON that come along where there are none yet, or "".
+    """
 
     line: int | None
     contract: int | None
@@ -242,6 +245,8 @@ class MappingChange:
     previous: str = ""  # what it takes the place of, to go back to where it cannot be carried out
     adopt: bool = False
     policy_only: bool = False  # line and units stay as they are; only what comes later is billed by the new policy
+    customer: str = ""
+    product: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,14 @@ class BulkAlarm:
     due: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ImportAlarm:
+    """One alarm of an import of mappings as read."""
+
+    identity: str
+    due: datetime
+
+
 class Alarms:
     """The repository of alarms."""
 
@@ -82,6 +90,28 @@ class Alarms:
         rows = await self._store.span(_TABLE, keys.BULK_ALARMS, "", end, limit=limit)
         return [
             BulkAlarm(text_of(row.values, "bulk"), datetime.fromisoformat(text_of(row.values, "due"))) for row in rows
+        ]
+
+    async def set_import(self, identity: str, due: datetime) -> None:
+        """Set an alarm of an import of mappings; they lie apart from the others."""
+        values = {"import": identity, "due": due.isoformat()}
+        await self._store.write(_TABLE, [Upsert(Row(keys.IMPORT_ALARMS, keys.bulk_alarm(due, identity), values))])
+
+    async def clear_import(self, identity: str, due: datetime) -> None:
+        """Remove an alarm of an import if it is there."""
+        await self._store.write(_TABLE, [Delete(keys.IMPORT_ALARMS, keys.bulk_alarm(due, identity))])
+
+    async def import_exists(self, identity: str, due: datetime) -> bool:
+        """Whether an alarm of an import is set."""
+        return await self._store.get(_TABLE, keys.IMPORT_ALARMS, keys.bulk_alarm(due, identity)) is not None
+
+    async def due_imports(self, until: datetime, *, limit: int) -> list[ImportAlarm]:
+        """Alarms of imports that are due until a moment, the oldest first."""
+        end = keys.moment(until + timedelta(microseconds=1))
+        rows = await self._store.span(_TABLE, keys.IMPORT_ALARMS, "", end, limit=limit)
+        return [
+            ImportAlarm(text_of(row.values, "import"), datetime.fromisoformat(text_of(row.values, "due")))
+            for row in rows
         ]
 
 

@@ -31,6 +31,8 @@ SYNC = "sync"  # the full sync: its state, its pages, its past runs; the cursor 
 WEBHOOKS = "webhooks"  # hints that were not followed yet, and events that were seen
 FACTS = "fact"  # what was found out about something
 FORGOTTEN = "forgotten"  # what remains of the deletion of a customer's data
+IMPORTS = "imports"  # imports of mappings with their idempotency
+IMPORT_ALARMS = "import"
 HANDLED = "handled"  # audit records that were handled, by day
 
 
@@ -115,6 +117,26 @@ def bulk_items() -> tuple[str, str]:
     return "I:", "I;"
 
 
+def mapping_import(identity: str) -> str:
+    """An import of mappings, in the partition of all imports."""
+    return f"I:{identity}"
+
+
+def import_partition(identity: str) -> str:
+    """The partition of the rows of an import."""
+    return f"import:{identity}"
+
+
+def import_part(number: int) -> str:
+    """Some rows of an import; parts sort by their number."""
+    return f"P:{number:06d}"
+
+
+def import_parts(first: int) -> tuple[str, str]:
+    """The span of the parts of an import from one on."""
+    return import_part(first), "P;"
+
+
 def alarm_shard(address: Address) -> str:
     """The alarm partition of an operation."""
     return ALARM_SHARDS[hashlib.sha256(str(address).encode()).digest()[0] % len(ALARM_SHARDS)]
@@ -163,7 +185,8 @@ def mapping_subscription(customer: str, subscription: str) -> str:
 
 def mapping_subscriptions(customer: str, *, after: str | None) -> tuple[str, str]:
     """The span of a customer's mapped subscriptions, all of them or those after a row."""
-    return just_after(after) if after else f"S:{customer}:", f"S:{customer};"
+    first = f"S:{customer}:"
+    return max(first, f"{after}!") if after else first, f"S:{customer};"  # whatever row is named, no other customer's
 
 
 def grant(caller: str) -> str:

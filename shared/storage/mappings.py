@@ -15,9 +15,10 @@ from shared.domain.billing import Policy
 from shared.domain.calendar import BillingCalendar
 from shared.domain.pricing import NOT_OURS, Pricing
 from shared.storage import keys
+from shared.storage.imports import Imports
 from shared.storage.prices import Prices
 from shared.storage.rows import Stored, from_row, to_row
-from shared.storage.store import Delete, Insert, Page, Replace, Row, TableStore, Upsert, Write
+from shared.storage.store import Delete, Insert, Page, Replace, Row, TableStore, Upsert, Write, WriteConflict
 
 _TABLE = "mappings"
 Kind = Literal["customers", "products"]
@@ -71,11 +72,12 @@ class SubscriptionMapping:
 
 
 class Mappings:
-    """The repository of mappings; `prices` is that of the price list in the same table."""
+    """The repository of mappings; `prices` is that of the price list, `imports` that of imports, in the same table."""
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
         self.prices = Prices(store)
+        self.imports = Imports(store)
 
     async def customer(self, customer: str) -> CustomerMapping | None:
         """A customer's mapping."""
@@ -94,6 +96,14 @@ class Mappings:
     async def put_product(self, mapping: ProductMapping) -> None:
         """Create or change a product's mapping."""
         await self._store.write(_TABLE, [Upsert(to_row("products", mapping.key, mapping))])
+
+    async def add_customer(self, mapping: CustomerMapping) -> bool:
+        """Map a customer that is not mapped; False where it is."""
+        return await self._add(to_row("customers", mapping.customer, mapping))
+
+    async def add_product(self, mapping: ProductMapping) -> bool:
+        """Map a product that is not mapped; False where it is."""
+        return await self._add(to_row("products", mapping.key, mapping))
 
     async def remove(self, kind: Kind, key: str) -> None:
         """Remove a customer's or product's mapping if it is there."""
@@ -161,6 +171,22 @@ class Mappings:
         if writes:
             await self._store.write(_TABLE, writes)
 
+    def with_more(
+        self,
+        customers: Mapping[str, CustomerMapping],
+        products: Mapping[str, ProductMapping],
+        owners: Mapping[int, tuple[str, str]],
+    ) -> Mappings:
+        """These mappings as if there were some more, for trying out; nothing is written through it."""
+        return _WithMore(self._store, customers, products, owners)
+
+    async def _add(self, row: Row) -> bool:
+        try:
+            await self._store.write(_TABLE, [Insert(row)])
+        except WriteConflict:
+            return False
+        return True
+
     async def _page(self, partition: str, size: int, continuation: str | None, equals: Mapping[str, str]) -> Page:
         return await self._store.page(_TABLE, partition=partition, equals=equals, size=size, continuation=continuation)
 
@@ -168,3 +194,29 @@ class Mappings:
 def _line_row(mapping: SubscriptionMapping) -> Row:
     values = {"kind": "L", "customer": mapping.customer, "subscription": mapping.subscription}
     return Row("subscriptions", keys.mapping_line(mapping.line), values)
+
+
+class _WithMore(Mappings):
+    """Mappings with some that are not stored."""
+
+    def __init__(
+        self,
+        store: TableStore,
+        customers: Mapping[str, CustomerMapping],
+        products: Mapping[str, ProductMapping],
+        owners: Mapping[int, tuple[str, str]],
+    ) -> None:
+        super().__init__(store)
+        self._customers, self._products, self._owners = customers, products, owners
+
+    async def customer(self, customer: str) -> CustomerMapping | None:
+        """See Mappings."""
+        return self._customers.get(customer) or await super().customer(customer)
+
+    async def product(self, key: str) -> ProductMapping | None:
+        """See Mappings."""
+        return self._products.get(key) or await super().product(key)
+
+    async def owner(self, line: int) -> tuple[str, str] | None:
+        """See Mappings."""
+        return self._owners.get(line) or await super().owner(line)

@@ -14,7 +14,7 @@ from shared.domain.known import Intention, Known
 from shared.domain.operation import Address, Event, Kind, Leg, MappingChange, Operation, PartnerLeg, PartnerStatus
 from shared.domain.timeline import Timeline
 from shared.storage.ledger import Changes, Head, Replay
-from shared.storage.mappings import SubscriptionMapping
+from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
 from shared.storage.rows import Stored, document, parse
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
@@ -103,8 +103,9 @@ async def carry_out_mapping(app: App, stored: Stored[Operation]) -> Stored[Opera
         return await _refused(app, stored, error.code, error.sentence)
     except (CspError, ValueError) as error:
         return await _later(app, stored, str(error))
-    if not await _assigned(app, operation.address, new):
-        return await _refused(app, stored, "line_taken", "The line was given to another subscription meanwhile.")
+    refusal = await _write_mappings(app, operation, change, new)
+    if refusal is not None:
+        return await _refused(app, stored, *refusal)
     if new is not None:
         await (_keep_line(app, new) if actual is None else _adopt(app, operation, new, actual))
     stored = await settle_as(app, stored, PartnerStatus.NOT_NEEDED)
@@ -113,6 +114,18 @@ async def carry_out_mapping(app: App, stored: Stored[Operation]) -> Stored[Opera
         return await app.ledger.operation(operation.address) or stored
     await come_to_rest(app, stored)
     return stored
+
+
+async def _write_mappings(
+    app: App, operation: Operation, change: MappingChange, new: SubscriptionMapping | None
+) -> tuple[str, str] | None:
+    """Write the mapping and those that come along with it; the code and sentence of what is in the way, if anything."""
+    if not await _assigned(app, operation.address, new):
+        return "line_taken", "The line was given to another subscription meanwhile."
+    if not await _came_along(app, change):
+        await _go_back(app, operation, change)
+        return "contract_of_another_company", "The customer was mapped to another company meanwhile."
+    return None
 
 
 async def _refused(app: App, stored: Stored[Operation], code: str, text: str) -> Stored[Operation]:
@@ -150,6 +163,19 @@ async def _assigned(app: App, address: Address, new: SubscriptionMapping | None)
             raise
         return False
     return True
+
+
+async def _came_along(app: App, change: MappingChange) -> bool:
+    """Write the mappings of customer and product that come along. False where the customer is another company's."""
+    if change.product:
+        await app.mappings.add_product(parse(ProductMapping, change.product))
+    if not change.customer:
+        return True
+    wanted = parse(CustomerMapping, change.customer)
+    if await app.mappings.add_customer(wanted):
+        return True
+    present = await app.mappings.customer(wanted.customer)
+    return present is None or present.company == wanted.company
 
 
 async def _go_back(app: App, operation: Operation, change: MappingChange) -> None:

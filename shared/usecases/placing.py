@@ -138,15 +138,26 @@ async def free_line(
     Refused, OutcomeUnknown (it may have been made), RetryLater, Misconfigured.
     """
     lines = await _lines_of(app, contract, service)
-    free = [line for line in lines if await _is_free(app, line, customer, subscription)]
-    billed = await _billed(app, free) if empty else set()
-    free = [line for line in free if line.id not in billed or _made_for(line, subscription)]
-    free.sort(key=lambda line: not _made_for(line, subscription))
-    if free:
-        return free[0].id
+    found = await _found(app, lines, customer, subscription, empty=empty)
+    if found is not None:
+        return found
     if not lines:
         return await app.autotask.create_line(contract, service, description_of(subscription))
     return await _repeated(app, contract, service, {line.id for line in lines})
+
+
+async def found_line(app: App, contract: int, service: int, customer: str, subscription: str) -> int | None:
+    """A line of a service on a contract that is there and that nobody else bills; None where one has to be made."""
+    return await _found(app, await _lines_of(app, contract, service), customer, subscription, empty=False)
+
+
+async def _found(
+    app: App, lines: Sequence[ContractLine], customer: str, subscription: str, *, empty: bool
+) -> int | None:
+    free = [line for line in lines if await _is_free(app, line, customer, subscription)]
+    billed = await _billed(app, free) if empty else set()
+    free = [line for line in free if line.id not in billed or _made_for(line, subscription)]
+    return min(free, key=lambda line: not _made_for(line, subscription)).id if free else None
 
 
 async def _repeated(app: App, contract: int, service: int, present: set[int]) -> int:

@@ -23,6 +23,7 @@ from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
 from shared.usecases.assignment import carry_out_mapping
 from shared.usecases.bulk_work import wake_bulks
+from shared.usecases.import_work import wake_imports
 from shared.usecases.placing import go_on
 from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
 
@@ -55,9 +56,10 @@ def need(operation: Operation) -> Need:
 
 
 async def wake(app: App) -> Counter[str]:
-    """Look at everything that is due, operations and bulks. Says how often each need was met."""
+    """Look at everything that is due: operations, bulks, imports. Says how often each need was met."""
     counts: Counter[str] = Counter()
-    for found in await asyncio.gather(wake_operations(app), wake_bulks(app), return_exceptions=True):
+    parts = (wake_operations(app), wake_bulks(app), wake_imports(app))
+    for found in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(found, BaseException):
             raise found
         counts += found

@@ -19,6 +19,7 @@ REPOSITORIES = (
     "coordination",
     "grants",
     "hints",
+    "imports",
     "indexes",
     "keys",
     "ledger",

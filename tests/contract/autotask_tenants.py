@@ -16,6 +16,7 @@ from tests.world.autotask import AdjustFault, Autotask, Fault
 from tests.world.clock import Clock
 
 COMPANY, SERVICES = 29683616, (677, 678, 679)  # Northwind and the catalogue of the simulator's seed
+SKUS = ("CFQ7TTC0LDPB:0001", "CFQ7TTC0LCHC:0002", "CFQ7TTC0LH16:0001")
 PRICE, COST = Decimal("12.50"), Decimal("10.00")  # of service 677
 _REST = "/ATServicesRest/v1.0"
 
@@ -71,11 +72,11 @@ class FakeTenant:
         self._fake = Autotask(self._clock)
         self.port: AutotaskPort = self._fake
         start, end = window(self.today)
-        self._fake.add_company(Company(COMPANY, "Northwind", active=True))
+        self._fake.add_company(Company(COMPANY, "Northwind", active=True, type=1, web="https://www.northwind.example/"))
         self._fake.add_contract(Contract(self.contract, COMPANY, "CSP Northwind", 7, 2, 1, start, end))
-        for service in SERVICES:
+        for service, sku in zip(SERVICES, SKUS, strict=True):
             self._fake.add_service(
-                Service(service, f"Service {service}", 2, active=True, unit_price=PRICE, unit_cost=COST)
+                Service(service, f"Service {service}", 2, active=True, unit_price=PRICE, unit_cost=COST, sku=sku)
             )
         self._lines = 9000
 

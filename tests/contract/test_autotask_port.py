@@ -284,11 +284,28 @@ async def test_what_exists_is_found_and_what_does_not_is_left_out(tenant: Tenant
     assert [company.id for company in await tenant.port.companies_by_name("northw")] == [COMPANY]
     assert await tenant.port.companies_by_name("nobody") == []
     assert line in {found.id for found in await tenant.port.contract_lines(tenant.contract)}
+    assert tenant.contract in {found.id for found in await tenant.port.contracts_of([COMPANY, 1])}
+    assert line in {found.id for found in await tenant.port.lines_of([tenant.contract, 1])}
+    assert set(await tenant.port.lines([line, 1])) == {line}
     found = await tenant.port.line(line)
     assert found is not None
     assert (found.id, found.contract_id, found.service_id) == (line, tenant.contract, SERVICES[0])
     assert await tenant.port.line(1) is None
     assert (await tenant.port.threshold()).limit == 10_000
+
+
+async def test_what_a_mapping_may_name_is_found_by_name_web_address_and_sku(tenant: Tenant) -> None:
+    port = tenant.port
+    assert [company.id for company in await port.companies_named(["NORTHWIND", "Nobody"])] == [COMPANY]
+    assert await port.companies_named([]) == []
+    assert COMPANY in {company.id for company in await port.companies_on_web(["northwind.example", "nobody.example"])}
+    assert await port.companies_on_web(["nobody.example"]) == []
+    (standard,) = await port.services_with_sku(["cfq7ttc0ldpb:0001", "CFQ7TTC0NONE:0001"])
+    assert (standard.id, standard.sku) == (SERVICES[0], "CFQ7TTC0LDPB:0001")
+    first = await port.services_by_name(standard.name[:9], limit=1)
+    second = await port.services_by_name(standard.name[:9], limit=1, after=first[0].id)
+    assert [service.id for service in (*first, *second)] == list(SERVICES[:2])
+    assert await port.companies_by_name("northw", after=COMPANY) == []
 
 
 async def test_a_service_is_put_on_a_contract_once_and_without_units(tenant: Tenant) -> None:

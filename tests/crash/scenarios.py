@@ -21,7 +21,8 @@ from shared.storage.prices import StoredPrice, StoredRule
 from shared.usecases.act import Request, act
 from shared.usecases.app import App
 from shared.usecases.dead_letters import dismiss, resubmit
-from shared.usecases.mapping import MappingRequest, map_subscription
+from shared.usecases.mapping import map_subscription
+from shared.usecases.mapping_choice import MappingRequest
 from shared.usecases.price_list import Scope, apply_price_list
 from shared.usecases.pricing import PriceRequest, change_price
 from shared.usecases.sync import sync_customer

@@ -151,6 +151,23 @@ DIALOGS = (
         (mapping(LEGACY, 29747644, 8101), product("CFQ7TTC0LH16:0001", 677)),
     ),
     Dialog(
+        "Mapping at a purchase",
+        "What is known already is filled in, what is missing is named; then customer, product, contract and a new line "
+        "in one call.",
+        (
+            Call("mapper", "GET", "/autotask/companies?prefix=fabri"),
+            Call("mapper", "POST", f"{SCHEDULED}/mapping/preview", {"includeDisqualified": True}),
+            Call("mapper", "POST", f"{SCHEDULED}/mapping/preview", {"companyId": 29683617, "serviceId": 678}),
+            Call(
+                "mapper",
+                "PUT",
+                f"{SCHEDULED}/mapping",
+                {"companyId": 29683617, "contractId": 29747644, "serviceId": 678, "mapProduct": True},
+            ),
+        ),
+        (Call("mapper", "DELETE", f"/mappings/customers/{FABRIKAM}"),),
+    ),
+    Dialog(
         "Many subscriptions at once",
         "One request, answered at once; a little later the outcome of each item, and by pages what became of the "
         "operations.",

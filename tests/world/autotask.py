@@ -191,11 +191,51 @@ class Autotask:
         self._require_presence()
         return {id_: self._companies[id_] for id_ in ids if id_ in self._companies}
 
-    async def companies_by_name(self, prefix: str, limit: int = 20) -> list[Company]:
+    async def companies_by_name(self, prefix: str, limit: int = 20, after: int = 0) -> list[Company]:
         """See AutotaskPort."""
         self._require_presence()
-        begins = prefix.strip().casefold()
-        return [company for company in self._companies.values() if company.name.casefold().startswith(begins)][:limit]
+        return [company for company in self._companies.values() if _begins(company, prefix, after)][:limit]
+
+    async def services_by_name(self, prefix: str, limit: int = 20, after: int = 0) -> list[Service]:
+        """See AutotaskPort."""
+        self._require_presence()
+        return [service for service in self._services.values() if _begins(service, prefix, after)][:limit]
+
+    async def contracts_of(self, companies: Iterable[int]) -> list[Contract]:
+        """See AutotaskPort."""
+        self._require_presence()
+        wanted = set(companies)
+        seen = (contract for contract in self._contracts.values() if contract.id not in self._hidden)
+        return [contract for contract in seen if contract.company_id in wanted]
+
+    async def lines_of(self, contracts: Iterable[int]) -> list[ContractLine]:
+        """See AutotaskPort."""
+        self._require_presence()
+        wanted = set(contracts)
+        return [line for line in self._lines.values() if line.contract_id in wanted]
+
+    async def lines(self, ids: Iterable[int]) -> dict[int, ContractLine]:
+        """See AutotaskPort."""
+        self._require_presence()
+        return {id_: self._lines[id_] for id_ in ids if id_ in self._lines}
+
+    async def companies_named(self, names: Iterable[str]) -> list[Company]:
+        """See AutotaskPort."""
+        self._require_presence()
+        wanted = {name.casefold() for name in names}
+        return [company for company in self._companies.values() if company.name.casefold() in wanted]
+
+    async def companies_on_web(self, domains: Iterable[str]) -> list[Company]:
+        """See AutotaskPort."""
+        self._require_presence()
+        wanted = {domain.casefold() for domain in domains}
+        return [one for one in self._companies.values() if any(domain in one.web.casefold() for domain in wanted)]
+
+    async def services_with_sku(self, skus: Iterable[str]) -> list[Service]:
+        """See AutotaskPort."""
+        self._require_presence()
+        wanted = {sku.casefold() for sku in skus}
+        return [one for one in self._services.values() if any(sku in one.sku.casefold() for sku in wanted)]
 
     async def create_line(self, contract: int, service: int, description: str) -> int:
         """See AutotaskPort."""
@@ -359,6 +399,10 @@ class Autotask:
 
     def _is_away(self) -> bool:
         return self.away_until is not None and self._clock.now() < self.away_until
+
+
+def _begins(item: Company | Service, prefix: str, after: int) -> bool:
+    return item.id > after and item.name.casefold().startswith(prefix.strip().casefold())
 
 
 def _without_effect(fault: Fault | None) -> AdjustOutcome | None:
