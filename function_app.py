@@ -20,16 +20,19 @@ from functions.http_actions import (
     operations,
     previews,
     prices,
+    reconciliation,
     renewals,
+    resubmissions,
     reviews,
     service,
     subscriptions,
     syncs,
+    undoing,
     upgrades,
     webhooks,
 )
 from functions.queue_autotask import push
-from functions.timer_sync import changes, full, measure, retention, sweep, tick, wake
+from functions.timer_sync import changes, full, measure, reconcile, retention, sweep, tick, tickets, wake
 
 HTTP = (
     service,
@@ -42,6 +45,7 @@ HTTP = (
     renewals,
     bulk,
     operations,
+    undoing,
     reviews,
     mappings,
     mapping_previews,
@@ -50,12 +54,14 @@ HTTP = (
     autotask,
     prices,
     dead_letters,
+    resubmissions,
+    reconciliation,
     syncs,
     calendars,
     webhooks,
     access,
 )
-TIMERS = (full, tick, changes, wake, sweep, measure, retention)
+TIMERS = (full, tick, changes, wake, sweep, reconcile, tickets, measure, retention)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 

@@ -32,6 +32,8 @@ _TIMES = {
     "SYNC_TICK_SCHEDULE": "*/5 * * * * *",
     "SYNC_CHANGES_SCHEDULE": "0 * * * * *",
     "SWEEP_SCHEDULE": "0 0 * * * *",
+    "RECONCILE_SCHEDULE": "0 30 3 * * *",
+    "TICKETS_SCHEDULE": "*/5 * * * * *",
     "METRICS_SCHEDULE": "*/15 * * * * *",
     "RETENTION_SCHEDULE": "0 40 3 * * *",
     "OTEL_BSP_SCHEDULE_DELAY": "500",
@@ -62,6 +64,13 @@ _TIMES = {
     "SYNC_BUDGET_SECONDS": "60",
     "DETECTED_CHANGES": "push",
     "WEBHOOK_SUBJECT": "pcnotifications-dispatch.microsoft.com",
+    "DEAD_LETTER_TICKETS": "off",
+    "TICKET_COMPANY_ID": "",
+    "TICKET_QUEUE_ID": "",
+    "TICKET_PRIORITY": "2",
+    "TICKET_OPEN_STATUS": "1",
+    "TICKET_CLOSED_STATUS": "5",
+    "TICKET_DUE_HOURS": "24",
 }
 _FIXED = {
     "FUNCTIONS_WORKER_RUNTIME": "python",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.domain.planning import Adjustment
     from shared.domain.reading import UnitsRow
     from shared.domain.subscription import CustomerItem
+    from shared.domain.tickets import Ticket, TicketDraft
     from shared.domain.upgrade import Transition, TransitionOption, TransitionRequest, UpgradeOption
 
 
@@ -279,4 +280,20 @@ class AutotaskPort(Protocol):
 
     async def budget(self) -> Threshold | None:
         """The same, as it was read within the last minute and with our own requests since; None where it is unknown."""
+        ...
+
+
+class TicketsPort(Protocol):
+    """The service desk of Autotask."""
+
+    async def ticket(self, external_id: str) -> Ticket | None:
+        """The ticket with an external id."""
+        ...
+
+    async def open_ticket(self, draft: TicketDraft, deadline: datetime) -> int:
+        """Open a ticket; its id. Refused, RetryLater (not executed) or OutcomeUnknown otherwise; never repeated."""
+        ...
+
+    async def set_ticket_status(self, ticket: int, status: int, deadline: datetime) -> None:
+        """Set a ticket's status and nothing else."""
         ...

@@ -5,6 +5,7 @@ Names are documented in docs/configuration.md; secrets come from Key Vault refer
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.errors import Misconfigured
+from shared.domain.tickets import TicketPolicy
 
 
 def _zone(name: str) -> str:
@@ -29,6 +31,7 @@ def _hosts(text: object) -> object:
 
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Positive
+WholeOrNone = int | Literal[""]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]  # host or host:port, comma-separated
 
 
@@ -145,10 +148,31 @@ class Settings(SignInSettings):
     sync_budget_seconds: Seconds = 240
     detected_changes: Literal["push", "hold"] = "push"
 
+    dead_letter_tickets: Literal["off", "on"] = "off"
+    ticket_company_id: WholeOrNone = ""
+    ticket_queue_id: WholeOrNone = ""
+    ticket_priority: int = 2
+    ticket_open_status: int = 1
+    ticket_closed_status: int = 5
+    ticket_due_hours: Positive = 24
+
     webhook_certificate_hosts: Hosts = ("3psostorageacct.blob.core.windows.net",)
     webhook_issuer_hosts: Hosts = ("www.microsoft.com", "cacerts.digicert.com")
     webhook_subject: str = "pcnotifications-dispatch.microsoft.com"
     webhook_roots_file: str | None = None
+
+    @property
+    def ticketing(self) -> TicketPolicy:
+        """How tickets are made in Autotask."""
+        return TicketPolicy(
+            automatic=self.dead_letter_tickets == "on",
+            company=self.ticket_company_id if isinstance(self.ticket_company_id, int) else None,
+            queue=self.ticket_queue_id if isinstance(self.ticket_queue_id, int) else None,
+            priority=self.ticket_priority,
+            open_status=self.ticket_open_status,
+            closed_status=self.ticket_closed_status,
+            due=timedelta(hours=self.ticket_due_hours),
+        )
 
 
 Kind = TypeVar("Kind", bound=TableSettings)

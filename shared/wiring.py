@@ -92,6 +92,7 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
     from shared.storage.azure_tables import AzureTables
     from shared.storage.bulks import Bulks
     from shared.storage.coordination import Coordination
+    from shared.storage.desk import Desk
     from shared.storage.grants import Grants
     from shared.storage.ledger import Ledger
     from shared.storage.mappings import Mappings
@@ -114,6 +115,15 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
         timeout=settings.partner_center_timeout_seconds,
         read_seconds=settings.partner_center_timeout_seconds,
     )
+    autotask = Autotask(
+        Transport(settings.autotask_url, now=now, vendor="autotask"),
+        user=settings.autotask_user,
+        secret=settings.autotask_secret.get_secret_value(),
+        integration_code=settings.autotask_integration_code.get_secret_value(),
+        now=now,
+        timeout=settings.autotask_timeout_seconds,
+        budget_seconds=settings.autotask_budget_seconds,
+    )
     app = App(
         ledger=Ledger(store),
         bulks=Bulks(store),
@@ -124,15 +134,7 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
         partner_center=partner_center,
         transitions=Transitions(partner_center.session),
         migrations=Migrations(partner_center.session),
-        autotask=Autotask(
-            Transport(settings.autotask_url, now=now, vendor="autotask"),
-            user=settings.autotask_user,
-            secret=settings.autotask_secret.get_secret_value(),
-            integration_code=settings.autotask_integration_code.get_secret_value(),
-            now=now,
-            timeout=settings.autotask_timeout_seconds,
-            budget_seconds=settings.autotask_budget_seconds,
-        ),
+        autotask=autotask,
         queue=ServiceBusQueue(
             queue=settings.autotask_queue,
             connection_string=_reveal(settings.servicebus),
@@ -157,6 +159,9 @@ def build(settings: Settings, *, around_store: Callable[[AzureTables], TableStor
         sync=SyncStores.on(store),
         records=Records(store),
         keep=Keep(months=settings.retention_months, records=timedelta(days=settings.record_days)),
+        desk=Desk(store),
+        tickets=autotask,
+        ticketing=settings.ticketing,
         policy=SyncPolicy(
             per_minute=settings.partner_center_requests_per_minute,
             budget=timedelta(seconds=settings.sync_budget_seconds),

@@ -32,6 +32,8 @@ FAST_SETTINGS = {
     "METRICS_SCHEDULE": "0 0 0 1 1 *",  # tests count the vendors' requests; those of metrics run it themselves
     "OTEL_METRIC_EXPORT_INTERVAL": "500",
     # A test that wants one of these timers runs it itself: nothing is read behind the others' backs
+    "RECONCILE_SCHEDULE": "0 0 0 1 1 *",
+    "TICKETS_SCHEDULE": "0 0 0 1 1 *",
     "SYNC_TICK_SCHEDULE": "0 0 0 1 1 *",
     "SYNC_CHANGES_SCHEDULE": "0 0 0 1 1 *",
 }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import azure.functions as func
 from pydantic import Field
@@ -20,6 +18,7 @@ from functions.http_actions.reach import within_reach
 from functions.http_actions.sync_representations import calendar_item
 from shared.domain.deadlines import Kind
 from shared.domain.errors import NotFound
+from shared.domain.sheet import written
 from shared.identity import Role
 from shared.usecases import calendar as use_case
 
@@ -43,7 +42,7 @@ class CalendarQuery(Paged):
     format: Literal["json", "csv"] = "json"
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes for a formula, and what hides one
+_COLUMNS = ("at", "daysLeft", "kind", "customerId", "customerName", "subscriptionId")  # of a calendar without items
 
 
 @blueprint.function_name("get_calendar")
@@ -159,18 +158,4 @@ async def _csv(call: Call, question: use_case.Question) -> Answer:
     now = call.app.partner_center.microsoft_now()
     rows = [calendar_item(item, now) for item in sorted(items, key=lambda item: item.at)]
     headers = {"Content-Disposition": 'attachment; filename="calendar.csv"'}
-    return Answer(as_csv(rows), headers=headers, media="text/csv")
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows as CSV that a spreadsheet opens without running anything: texts that look like a formula are quoted."""
-    names = list(rows[0]) if rows else ["at", "daysLeft", "kind", "customerId", "customerName", "subscriptionId"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(names)
-    writer.writerows([_cell(plain(row[name])) for name in names] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return Answer(written(list(rows[0]) if rows else _COLUMNS, plain(rows)), headers=headers, media="text/csv")

@@ -10,7 +10,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from functions.http_actions.endpoint import Call
+from functions.http_actions.endpoint import MAX_PAGE, Call
+from functions.http_actions.problems import BadRequest
 
 T = TypeVar("T")
 Page = tuple[list[T], str | None]
@@ -38,3 +39,19 @@ async def within_reach(call: Call, read: Read[T]) -> Page[T]:
             # Past this customer the next page begins with whoever follows: "!" sorts before every digit and letter
             return found, json.dumps({"customer": customer if mark else f"{customer}!", "mark": mark or ""})
     return found, None
+
+
+async def all_within_reach(call: Call, read: Read[T], *, most: int) -> list[T]:
+    """Every item of a list, for a file. Raises BadRequest where there are more than `most`."""
+    customers = call.caller.reach.customers
+    found: list[T] = []
+    for customer in [None] if customers is None else sorted(customers):
+        mark: str | None = None
+        while True:
+            items, mark = await read(customer, MAX_PAGE, mark)
+            found += items
+            if len(found) > most:
+                raise BadRequest("too_many_lines", f"These are more than {most} lines; ask for fewer.", status=422)
+            if mark is None:
+                break
+    return found

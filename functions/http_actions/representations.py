@@ -17,12 +17,9 @@ from shared.domain.operation import Event, Kind, Leg, Operation
 from shared.domain.pricing import Pricing
 from shared.domain.shortfalls import Shortfall
 from shared.domain.subscription import Subscription
-from shared.messaging.envelope import BrokerMessage
 from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
 from shared.storage.read_models import CustomerView
 from shared.telemetry import trace_of
-
-_RAW_SHOWN = 4096
 
 
 def moment(value: datetime | date | None) -> str | None:
@@ -168,6 +165,8 @@ def _beyond_a_patch(item: Operation) -> dict[str, Any]:
         "follows": str(replace(item.address, sequence=item.follows)) if item.follows else "",
         "followedBy": str(replace(item.address, sequence=item.followed_by)) if item.followed_by else "",
         "causedBy": item.linked,
+        "undoes": str(replace(item.address, sequence=item.undoes)) if item.undoes else "",
+        "undoneBy": str(replace(item.address, sequence=item.undone_by)) if item.undone_by else "",
     }
     return shown | {name: value for name, value in links.items() if value}
 
@@ -224,6 +223,8 @@ def _leg(leg: Leg) -> dict[str, Any]:
     for name, steps in (("price", leg.target.price), ("cost", leg.target.cost)):
         if steps:
             shown[name] = [{"from": moment(step.on), "amount": plain(step.amount)} for step in steps]
+    if leg.target.timeline is not None:
+        shown["restores"] = camel(plain(leg.target.timeline.steps))
     if leg.target.free is not None and leg.target.free.free:
         shown["freeFrom"] = moment(leg.target.free.on)
     return shown
@@ -302,36 +303,3 @@ def policy(item: Policy) -> dict[str, Any]:
 def pricing(item: Pricing) -> dict[str, Any]:
     """Where a mapping's price and cost come from."""
     return {"source": item.source.value, "unitPrice": plain(item.price), "unitCost": plain(item.cost)}
-
-
-def dead_letter(item: Operation) -> dict[str, Any]:
-    """A dead operation as ops see it in the list."""
-    death = item.death
-    return {
-        "id": str(item.address),
-        "type": "operation",
-        "diedAt": moment(death.at) if death else None,
-        "sequenceNumber": death.sequence_number if death else None,
-        "reasons": [camel(plain(leg.reason)) for leg in item.legs if leg.reason is not None],
-        "operation": operation(item),
-    }
-
-
-def broker_message(item: BrokerMessage) -> dict[str, Any]:
-    """A dead-lettered message that no operation explains, raw."""
-    return {
-        "id": f"message-{item.sequence_number}",
-        "type": "message",
-        "sequenceNumber": item.sequence_number,
-        "messageId": item.message_id,
-        "diedAt": moment(item.enqueued_at),
-        "reasons": [
-            {
-                "code": "not_ours",
-                "sentence": "The message is not one of this application, cannot be read, or names no operation.",
-                "remedy": "Find out who sends to the queue; remove it with a Service Bus tool.",
-                "vendorText": " ".join(part for part in (item.reason, item.description) if part),
-            }
-        ],
-        "body": item.body[:_RAW_SHOWN].decode(errors="replace"),
-    }

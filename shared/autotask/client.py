@@ -16,6 +16,7 @@ from shared.autotask.answers import adjust_outcome, is_permanent, is_throttled, 
 from shared.autotask.budget import Remembered
 from shared.autotask.searches import Searches
 from shared.autotask.slots import Slots
+from shared.autotask.ticketing import Ticketing
 from shared.autotask.wire import (
     Item,
     parse_company,
@@ -50,7 +51,7 @@ def _final(reply: Reply) -> bool:
     return is_permanent(reply.status, reply.body) or is_throttled(reply.status, reply.body)
 
 
-class Autotask(Searches):
+class Autotask(Searches, Ticketing):
     """One Autotask tenant.
 
     `timeout` is the time of one attempt in seconds; a read with its repetitions may take three times as long.
@@ -192,7 +193,7 @@ class Autotask(Searches):
         for field, amount in (("adjustedUnitPrice", adjustment.price), ("adjustedUnitCost", adjustment.cost)):
             if amount is not None:
                 body[field] = float(amount)  # JSON knows no decimals; four digits survive it
-        within = (deadline - self._now()).total_seconds()
+        within = self._seconds_until(deadline)
         try:
             reply = await self._call("POST", f"Contracts/{contract}/ServiceAdjustments", body, write_within=within)
         except OutcomeUnknown as error:
@@ -200,6 +201,9 @@ class Autotask(Searches):
         except (RetryLater, Misconfigured) as error:
             return Unsent(error.reason)
         return self._outcome(reply)
+
+    def _seconds_until(self, deadline: datetime) -> float:
+        return (deadline - self._now()).total_seconds()
 
     def _outcome(self, reply: Reply) -> AdjustOutcome:
         return adjust_outcome(reply.status, reply.body, reply.retry_after(self._now()))

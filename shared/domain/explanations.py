@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from shared.domain.autotask_texts import remedy_of
 from shared.domain.calendar import BillingCalendar
 from shared.domain.money import period_word, priced
 from shared.domain.operation import CRASH_LIMIT, DriftSeen, Reason
@@ -67,6 +68,9 @@ def _target_text(where: Whereabouts, target: Target) -> str:
         if target.decrease_on != target.increase_on:
             dates += f" where that is more, from {target.decrease_on} where it is less"
         parts.append(f"{units_text(target.units, price, where.calendar)} {dates}")
+    if target.timeline is not None:
+        steps = [units_text(step.units, step.price or where.price, where.calendar) for step in target.timeline.steps]
+        parts.append(f"the earlier bill again, at the end {steps[-1] if steps else 'nothing'}")
     parts += _rate_texts("price", target.price) + _rate_texts("cost", target.cost)
     if target.free is not None and target.free.free:
         parts.append(f"free of charge from {target.free.on}")
@@ -180,7 +184,8 @@ def refused(where: Whereabouts, adjustment: Adjustment, text: str, *, in_bundle:
             "Take the service out of the bundle or map the subscription to a line of its own, then re-submit.",
             text,
         )
-    return Reason("autotask_refused", f"{what}.", "Correct the cause, then re-submit.", text)
+    remedy = remedy_of(text) or "Correct the cause, then re-submit."
+    return Reason("autotask_refused", f"{what}.", remedy, text)
 
 
 def refused_again(where: Whereabouts, targets: Iterable[Target]) -> Reason:

@@ -68,6 +68,9 @@ class Line:
     prorate: bool = True
     edits: Timeline = NO_EDITS  # what people added in Autotask and shall stay on top of `desired`
     named: tuple[Named, ...] = ()  # the rates of our last adjustments, to tell what a part of a period is billed at
+    base: Timeline | None = None  # `desired` as it was last adopted from Autotask; later operations lie on top of it
+    adopted: int = 0  # operations up to this sequence number are part of `base`
+    accepted: str = ""  # the difference that a person has accepted, as `reconciliation.accepted_mark` spells it
     schema: int = 1
 
     @property
@@ -85,6 +88,10 @@ class Line:
     def events(self) -> frozenset[date]:
         """The dates on which adjustments of ours named rates."""
         return frozenset(item.on for item in self.named)
+
+    def resting_on(self, desired: Timeline) -> Line:
+        """The line with a desired timeline that was adopted from Autotask, which nothing before it can change."""
+        return replace(self, desired=desired, base=desired, adopted=self.folded)
 
     def with_named(self, adjustment: Adjustment) -> Line:
         """The line that remembers the rates of an adjustment which Autotask took."""

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     MOVED = "moved"  # seats came here, or went, by the operation of another subscription
     MAP = "map"  # a subscription's line was named, changed or given up
     CHANGE_PRICE = "change_price"  # what its units are billed at, or cost
+    UNDO = "undo"  # the bill goes back to what it was without another operation
     RECONCILE = "reconcile"  # its line differs from what was last verified, and somebody wants that dealt with
 
 
@@ -280,6 +281,8 @@ class Operation:
     cause_kind: Cause | None = None  # of a detected change
     audit_record: str = ""  # Microsoft's record of it, which also names the account
     changes: tuple[FieldChange, ...] = ()  # of a detected change, beside status and seats
+    undoes: int | None = None  # sequence number of the operation whose effect on the bill this one takes back
+    undone_by: int | None = None
     schema: int = field(default=1)
 
     @property

@@ -42,12 +42,19 @@ def unmarked(text: str) -> str:
     return text.removeprefix("'")
 
 
-def written(names: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
-    """Rows as CSV with a header; a column that a row does not have is empty."""
+def cell(value: object) -> object:
+    """A value as a cell: text is marked where it must be, None is empty, numbers stay numbers."""
+    if value is None:
+        return ""
+    return marked(value) if isinstance(value, str) else value
+
+
+def written(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as CSV with a header; a column that a row does not have is empty. Lines end with CR LF."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(names)
-    writer.writerows([marked(row.get(name, "")) for name in names] for row in rows)
+    writer.writerows([cell(row.get(name)) for name in names] for row in rows)
     return text.getvalue()
 
 

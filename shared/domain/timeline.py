@@ -150,6 +150,7 @@ class Target:
     price: tuple[RateStep, ...] = ()
     cost: tuple[RateStep, ...] = ()
     free: FreeFrom | None = None
+    timeline: Timeline | None = None  # everything as it shall be, whatever was folded before: an undo goes back to it
 
     def __post_init__(self) -> None:
         if self.units is not None and self.units < 0:
@@ -185,6 +186,8 @@ def fold(timeline: Timeline, target: Target) -> Timeline:
     later steps of earlier operations are gone. So 12 units that fall to 8 with the next period and are then raised to 9
     stay 12 until the period's end and are 9 afterwards. A rate holds from its own date, and erases later ones likewise.
     """
+    if target.timeline is not None:
+        return target.timeline
     dated = {target.increase_on, target.decrease_on, *(step.on for step in (*target.price, *target.cost))}
     if target.free is not None:
         dated.add(target.free.on)

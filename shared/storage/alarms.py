@@ -44,6 +44,14 @@ class ImportAlarm:
     due: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class JobAlarm:
+    """One alarm of a job of the desk as read."""
+
+    job: str
+    due: datetime
+
+
 class Alarms:
     """The repository of alarms."""
 
@@ -112,6 +120,27 @@ class Alarms:
         return [
             ImportAlarm(text_of(row.values, "import"), datetime.fromisoformat(text_of(row.values, "due")))
             for row in rows
+        ]
+
+    async def set_job(self, job: str, due: datetime) -> None:
+        """Set an alarm of a job of the desk; they lie apart from the others."""
+        values = {"job": job, "due": due.isoformat()}
+        await self._store.write(_TABLE, [Upsert(Row(keys.JOB_ALARMS, keys.job_alarm(due, job), values))])
+
+    async def clear_job(self, job: str, due: datetime) -> None:
+        """Remove an alarm of a job if it is there."""
+        await self._store.write(_TABLE, [Delete(keys.JOB_ALARMS, keys.job_alarm(due, job))])
+
+    async def job_exists(self, job: str, due: datetime) -> bool:
+        """Whether an alarm of a job is set."""
+        return await self._store.get(_TABLE, keys.JOB_ALARMS, keys.job_alarm(due, job)) is not None
+
+    async def due_jobs(self, until: datetime, *, limit: int) -> list[JobAlarm]:
+        """Alarms of jobs that are due until a moment, the oldest first."""
+        end = keys.moment(until + timedelta(microseconds=1))
+        rows = await self._store.span(_TABLE, keys.JOB_ALARMS, "", end, limit=limit)
+        return [
+            JobAlarm(text_of(row.values, "job"), datetime.fromisoformat(text_of(row.values, "due"))) for row in rows
         ]
 
 

@@ -34,6 +34,9 @@ FORGOTTEN = "forgotten"  # what remains of the deletion of a customer's data
 IMPORTS = "imports"  # imports of mappings with their idempotency
 IMPORT_ALARMS = "import"
 HANDLED = "handled"  # audit records that were handled, by day
+DESK = "desk"  # long work that somebody at the dead-letter desk asked for, and tickets
+JOB_ALARMS = "job"
+FINDINGS = "findings"  # of the last reconciliation
 
 
 def head(subscription: str) -> str:
@@ -150,6 +153,32 @@ def alarm(due: datetime, address: Address) -> str:
 def bulk_alarm(due: datetime, identity: str) -> str:
     """An alarm of a bulk; they are in a partition of their own and sort by the moment they are due."""
     return f"{moment(due)}:{identity}"
+
+
+def job(identity: str) -> str:
+    """A job of the desk, in the partition of all jobs."""
+    return f"J:{identity}"
+
+
+def job_alarm(due: datetime, identity: str) -> str:
+    """An alarm of a job; they are in a partition of their own and sort by the moment they are due."""
+    return f"{moment(due)}:{identity}"
+
+
+def ticket(about: str) -> str:
+    """The ticket that we opened about something, in the partition of the desk."""
+    return f"T:{about}"
+
+
+def dead_letters(*, customer: str | None = None, after: str | None = None) -> tuple[str, str]:
+    """The span of the index of dead letters, of all customers or one, all of it or what follows an entry."""
+    start, end = (f"{customer}_", f"{customer}`") if customer else ("", END)
+    return (f"{after}!" if after else start), end
+
+
+def finding(customer: str, contract_service: int) -> str:
+    """What a reconciliation found about a line."""
+    return f"{customer}:{contract_service}"
 
 
 def moment(when: datetime) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from shared.domain.desk_jobs import Resubmission
 from shared.domain.sync_run import Listed, PageDone, PageList
 from shared.storage import keys
 from shared.storage.grants import Grant, GrantChange
@@ -143,7 +144,34 @@ def _mention(table: str, row: Row, customer: str) -> Mention:
 def _in_ledger(row: Row, customer: str) -> Mention:
     if row.partition == customer:
         return Mention("ledger", row, _KINDS.get(row.key[:2], "others of the ledger"))
+    if row.partition == keys.DESK:
+        return _at_the_desk(row, customer)
     return Mention("ledger", row, "bulk items", known=row.key.startswith("I:"))
+
+
+def _at_the_desk(row: Row, customer: str) -> Mention:
+    """Tickets go with their customer; a job keeps its counts, and forgets whom it was about."""
+    if row.key.startswith("T:"):
+        return Mention("ledger", row, "tickets")
+    if text_of(row.values, "kind") != "resubmission":
+        return Mention("ledger", row, "jobs of the desk", known=False)
+
+    def without(job: Resubmission) -> Resubmission:
+        named = job.wanted.customers
+        wanted = replace(job.wanted, customers=frozenset(named - {customer}) if named is not None else None)
+        problems = tuple(problem for problem in job.problems if customer not in problem.about)
+        cursor = "" if customer in job.cursor else job.cursor
+        return replace(job, wanted=wanted, problems=problems, cursor=cursor)
+
+    rest = to_row(
+        row.partition,
+        row.key,
+        without(from_row(Resubmission, row).value),
+        etag=row.etag,
+        kind="resubmission",
+        finished=row.values.get("finished"),
+    )
+    return Mention("ledger", row, "jobs of the desk", rest, known=not _mentions(rest, customer))
 
 
 def _in_grants(row: Row, customer: str) -> Mention:

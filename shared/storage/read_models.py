@@ -129,6 +129,12 @@ class ReadModels:
         )
         return [from_row(DeadLetterView, row).value for row in page.rows], page.continuation
 
+    async def dead_letters_after(self, after: str | None, size: int) -> list[DeadLetterView]:
+        """The entries of the index that follow one, by operation."""
+        start, end = keys.dead_letters(after=after)
+        rows = await self._store.span("views", keys.DEAD_LETTERS, start, end, limit=size)
+        return [from_row(DeadLetterView, row).value for row in rows]
+
 
 def _subscription_row(view: Stored[SubscriptionView]) -> Row:
     snapshot = view.value.snapshot

@@ -14,12 +14,14 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.calendar import business_date
 from shared.domain.retention import Keep
+from shared.domain.tickets import NO_TICKETS, TicketPolicy
 from shared.messaging.envelope import BrokerMessage
-from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TransitionsPort
+from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TicketsPort, TransitionsPort
 from shared.storage.alarms import Alarms
 from shared.storage.audit_cursor import AuditCursors
 from shared.storage.bulks import Bulks
 from shared.storage.coordination import Coordination
+from shared.storage.desk import Desk
 from shared.storage.hints import Hints
 from shared.storage.indexes import Indexes
 from shared.storage.ledger import Ledger
@@ -139,9 +141,12 @@ class App:
     listings: ListingsPort
     sync: SyncStores
     records: Records
+    desk: Desk
+    tickets: TicketsPort
     policy: SyncPolicy = SyncPolicy()
     keep: Keep = field(default_factory=Keep)
     budget_percent: float = 60.0  # of the tenant's requests: where pushes stop
+    ticketing: TicketPolicy = NO_TICKETS
 
     def business_date(self, moment: datetime) -> date:
         """The partner's calendar day of a moment."""

@@ -132,12 +132,11 @@ async def _dismiss_leg(app: App, stored: Stored[Operation], leg: Leg, event: Eve
     adopted = replace(
         line.value,
         verified=actual,
-        desired=desired,
         edits=NO_EDITS,
         intent=None,
         unsettled=unsettled,
         folded=max(line.value.folded, address.sequence),
-    )
+    ).resting_on(desired)
     (stored,), _ = await app.ledger.commit(
         address.customer, Changes([(Stored(moved, stored.etag), [event])], line=Stored(adopted, line.etag))
     )

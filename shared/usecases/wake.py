@@ -13,8 +13,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared import telemetry
+from shared.domain.desk_jobs import Resubmission
 from shared.domain.errors import CspError
 from shared.domain.operation import Kind, Operation
+from shared.domain.reconciliation import Reconciliation
 from shared.storage import keys
 from shared.storage.alarms import Alarm
 from shared.storage.rows import Stored
@@ -23,9 +25,12 @@ from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
 from shared.usecases.assignment import carry_out_mapping
 from shared.usecases.bulk_work import wake_bulks
+from shared.usecases.desk_work import Stints, wake_jobs
 from shared.usecases.import_work import wake_imports
 from shared.usecases.placing import go_on
+from shared.usecases.reconciling import reconcile_some
 from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
+from shared.usecases.resubmitting import resubmit_some
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +60,14 @@ def need(operation: Operation) -> Need:
     return Need.NOTICE if operation.needs_notice else Need.REST
 
 
+_STINTS: Stints = {Resubmission: resubmit_some, Reconciliation: reconcile_some}
+
+
 async def wake(app: App) -> Counter[str]:
-    """Look at everything that is due: operations, bulks, imports. Says how often each need was met."""
+    """Look at all that is due: operations, bulks, imports, jobs of the desk. Says how often each need was met."""
     counts: Counter[str] = Counter()
-    parts = (wake_operations(app), wake_bulks(app), wake_imports(app))
-    for found in await asyncio.gather(*parts, return_exceptions=True):
+    work = (wake_operations(app), wake_bulks(app), wake_imports(app), wake_jobs(app, _STINTS))
+    for found in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(found, BaseException):
             raise found
         counts += found

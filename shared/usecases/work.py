@@ -130,6 +130,8 @@ def new_line(key: LineKey, actual: Timeline, *, folded: int, policy: Policy) -> 
         folded=folded,
         drift=policy.drift,
         prorate=policy.prorate,
+        base=actual.without_rates(),
+        adopted=folded,
     )
 
 

@@ -17,6 +17,7 @@ REPOSITORIES = (
     "audit_cursor",
     "bulks",
     "coordination",
+    "desk",
     "grants",
     "hints",
     "imports",
@@ -85,12 +86,15 @@ LAYERS = (
             "azure.identity",
         ),
     ),
+    Layer("ops/", ("ops", "shared.domain.errors", "shared.transport", "azure.identity", "azure.core", "rich")),
 )
 DOORS = (
     Door("local", ("local/", "tests/", "bench/")),
     Door("bench", ("bench/", "tests/")),
     Door("tests", ("tests/",)),
     Door("infra", ("infra/", "tests/")),
+    Door("ops", ("ops/", "tests/")),
+    Door("rich", ("ops/",)),
     Door("functions", ("functions/", "function_app.py", "tests/")),
     Door("httpx", ("shared/transport.py", "local/", "tests/", "bench/")),
     Door("azure.data.tables", ("shared/storage/azure_tables.py", "local/", "tests/", "bench/")),
@@ -104,7 +108,7 @@ DOORS = (
 
 def sources() -> list[str]:
     found = [REPOSITORY / "function_app.py"]
-    for folder in ("functions", "shared", "infra", "local", "tests", "bench"):
+    for folder in ("functions", "shared", "infra", "ops", "local", "tests", "bench"):
         found += [path for path in (REPOSITORY / folder).rglob("*.py") if "node_modules" not in path.parts]
     return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
 

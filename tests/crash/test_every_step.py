@@ -15,12 +15,13 @@ from shared.domain.operation import CRASH_LIMIT
 from shared.domain.rates import Rate
 from tests.crash.bulk_stories import BULKS
 from tests.crash.conversion_stories import CONVERSIONS
+from tests.crash.desk_stories import DESK
 from tests.crash.scenarios import STORIES, TODAY, Story, ask, change, map_to, mapped
 from tests.world import checks
 from tests.world.steps import Point, Side, Steps
 from tests.world.world import CONTRACT_START, Process, World, line_id
 
-every_story = pytest.mark.parametrize("story", [*STORIES, *CONVERSIONS, *BULKS], ids=lambda story: story.name)
+every_story = pytest.mark.parametrize("story", [*STORIES, *CONVERSIONS, *BULKS, *DESK], ids=lambda story: story.name)
 
 
 @cache

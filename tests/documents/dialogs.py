@@ -32,6 +32,8 @@ SETTINGS = {
     "RETRY_SECONDS": "1",
     "RETRY_MAX_SECONDS": "2",
 }
+UNDO = f"/operations/{FABRIKAM}_{SCHEDULED.rpartition('/')[2]}_2/undo"
+RECONCILE = ("POST", "/reconciliation")
 BULK = "{id}"  # of the bulk that was asked for last
 _SECONDS = 40
 _LONGEST = 1  # items of a list that the document shows
@@ -185,6 +187,27 @@ DIALOGS = (
             Call("operator", "POST", "/sync/runs", {}),
         ),
     ),
+    Dialog(
+        "Undo on the bill",
+        "What would be billed without an operation, with its dates and money; then the undo, which is an operation of "
+        "its own. Microsoft is not touched.",
+        (
+            Call("operator", "POST", f"{SCHEDULED}/change-quantity", {"quantity": 12, "confirmLosses": True}),
+            Call("deadletters", "GET", UNDO),
+            Call("deadletters", "POST", UNDO, {}, "428"),
+            Call("deadletters", "POST", UNDO, {"confirm": True, "reason": "the order was withdrawn"}),
+        ),
+        (mapping(SCHEDULED, 29747644, 8102),),
+    ),
+    Dialog(
+        "Reconciliation",
+        "All mapped lines are read in the background; then what is not billed as it should be, who moved it, and what "
+        "that makes a month. A finding is accepted or corrected by naming the reading that was looked at.",
+        (
+            Call("deadletters", "POST", "/reconciliation"),
+            Call("deadletters", "GET", "/reconciliation"),
+        ),
+    ),
 )
 
 
@@ -216,19 +239,40 @@ def ask_all(stack: Stack) -> Iterator[tuple[Dialog, list[Asked]]]:
             _ask(clients, call, next(numbers)).raise_for_status()
         asked = []
         for call in dialog.calls:
+            if (call.method, call.path) == RECONCILE:  # once every line is quiet for long enough to be judged
+                _until(lambda: _reconciled(clients)["unsettledLines"] == 0)
             answer = _ask(clients, replace(call, path=call.path.replace(BULK, bulk)), next(numbers))
             if (call.method, call.path) == ("POST", "/bulk"):
                 bulk = answer.json()["id"]
                 _until(lambda: clients["reader"].get(f"/bulk/{bulk}").json()["status"] == "finished")  # noqa: B023 - used at once
+            if (call.method, call.path) == RECONCILE:
+                _finished(clients)
             asked.append(Asked(call, answer.status_code, answer.json()))
             operation = asked[-1].body.get("operation") if isinstance(asked[-1].body, dict) else None
             if answer.status_code < 300 and operation:
                 _until(lambda: clients["reader"].get(f"/operations/{operation['id']}").json()["atRest"])  # noqa: B023 - used at once
+                if not call.path.startswith("/customers"):
+                    continue
                 path = call.path.rpartition("/")[0]
                 _until(lambda: clients["reader"].get(path).json()["badge"] != "pending")  # noqa: B023 - used at once
         yield dialog, asked
     for client in clients.values():
         client.close()
+
+
+def _reconciled(clients: dict[str, httpx.Client]) -> dict[str, Any]:
+    """A further run, when it is over."""
+    clients["deadletters"].post("/reconciliation").raise_for_status()
+    return _finished(clients)
+
+
+def _finished(clients: dict[str, httpx.Client]) -> dict[str, Any]:
+    def run() -> dict[str, Any]:
+        found: dict[str, Any] = clients["deadletters"].get("/reconciliation").json()["run"]
+        return found
+
+    _until(lambda: run()["status"] == "finished")
+    return run()
 
 
 def _ask(clients: dict[str, httpx.Client], call: Call, number: int) -> httpx.Response:

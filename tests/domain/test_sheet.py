@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.sheet import NotASheet, marked, records, unmarked, written
+from shared.domain.sheet import NotASheet, cell, marked, records, unmarked, written
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -17,9 +18,9 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d",
 
 @given(TEXT)
 def test_a_cell_is_never_a_formula_and_reads_back_as_it_was(text: str) -> None:
-    cell = marked(text)
-    assert not cell.startswith(DANGEROUS)
-    assert unmarked(cell) == text
+    found = marked(text)
+    assert not found.startswith(DANGEROUS)
+    assert unmarked(found) == text
 
 
 @given(st.lists(st.lists(TEXT.filter(lambda text: text == text.strip() and text), min_size=2, max_size=2), max_size=5))
@@ -34,8 +35,8 @@ def test_a_sheet_reads_back_as_it_was_written(values: list[list[str]]) -> None:
 def test_what_a_spreadsheet_sees_of_an_attack_is_text(start: str) -> None:
     attack = f'{start}HYPERLINK("http://x.example";"a")'
     text = written(("name",), [{"name": attack}])
-    (_, (cell,)) = csv.reader(io.StringIO(text, newline=""))
-    assert cell == f"'{attack}"
+    (_, (shown,)) = csv.reader(io.StringIO(text, newline=""))
+    assert shown == f"'{attack}"
     (record,) = records(text, most=1)[1]
     assert record.cells["name"] == attack
 
@@ -69,3 +70,12 @@ def test_what_is_no_sheet_says_in_which_row(text: str, row: int) -> None:
     with pytest.raises(NotASheet) as caught:
         records(text, most=3)
     assert caught.value.row == row
+
+
+@pytest.mark.parametrize("value", [5, -5, True, date(2026, 8, 1)])
+def test_a_cell_that_is_no_text_stays_as_it_is(value: object) -> None:
+    assert cell(value) == value
+
+
+def test_a_cell_without_a_value_is_empty() -> None:
+    assert written(("name", "units"), [{"name": None}]) == "name,units\r\n,\r\n"

@@ -26,6 +26,7 @@ MADE = {
     "not_in_price_list": "shared.domain.pricing.Unpriced",
     "no_price_rule": "the same",
     "price_incomplete": "the same",
+    "unreadable": "shared.usecases.outlook.LineOutlook",
 }
 # Literals that are no code of an answer: a leg's reason tells of them, or they are turned into another code
 INSIDE = {"migration_not_found", "work_is_open", "not_covered"}  # the last two are a command's (infra.forget_customer)

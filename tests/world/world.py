@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 from shared.domain.contract import Company, Contract, ContractLine, Service
 from shared.domain.operation import Operation
 from shared.domain.retention import Keep
-from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TransitionsPort
+from shared.domain.tickets import TicketPolicy
+from shared.ports import AutotaskPort, ListingsPort, MigrationsPort, PartnerCenterPort, TicketsPort, TransitionsPort
 from shared.storage.alarms import Alarms
 from shared.storage.bulks import Bulks
 from shared.storage.coordination import Coordination
+from shared.storage.desk import Desk
 from shared.storage.ledger import Ledger
 from shared.storage.mappings import Mappings
 from shared.storage.read_models import ReadModels
@@ -36,6 +38,7 @@ from tests.world.partner_center import PartnerCenter, nce
 from tests.world.queue import Broker, Message
 from tests.world.steps import Disturbance, Killed, Steps, Watched
 from tests.world.tables import Tables
+from tests.world.tickets import Tickets
 
 CUSTOMER = "c0000000-0000-4000-8000-000000000001"
 CONTRACT = 31000001
@@ -107,6 +110,8 @@ class World:
         self.policy = SyncPolicy()
         self.keep = Keep()
         self.autotask = Autotask(self.clock)
+        self.tickets = Tickets(self.clock)
+        self.ticketing = TicketPolicy()
         self.autotask.add_company(Company(1, "Customer", active=True))
         self.autotask.add_service(
             Service(SERVICE, "Business Standard", 2, active=True, unit_price=PRICE, unit_cost=COST)
@@ -164,8 +169,11 @@ class World:
             listings=cast("ListingsPort", Watched(self.listings, steps, "listings")),
             sync=SyncStores.on(store),
             records=Records(store),
+            desk=Desk(store),
+            tickets=cast("TicketsPort", Watched(self.tickets, steps, "tickets")),
             policy=self.policy,
             keep=self.keep,
+            ticketing=self.ticketing,
         )
         return Process(app, steps)
 

@@ -93,6 +93,16 @@ Rate = TypedDict("Rate", {"from": Day, "amount": Money | None})
 """From a day on an amount per unit; null: it is not ours."""
 
 
+class RestoredStep(TypedDict):
+    """From a day on what an undo brings back; a rate of null is not ours."""
+
+    date: Day
+    units: int
+    price: Money | None
+    cost: Money | None
+    free: bool
+
+
 class AutotaskLeg(TypedDict):
     """How far one line of a contract has come."""
 
@@ -110,6 +120,7 @@ class AutotaskLeg(TypedDict):
     price: NotRequired[list[Rate]]
     cost: NotRequired[list[Rate]]
     freeFrom: NotRequired[Day]
+    restores: NotRequired[list[RestoredStep]]
 
 
 class UpgradeState(TypedDict):
@@ -172,6 +183,8 @@ class Operation(TypedDict):
     follows: NotRequired[str]
     followedBy: NotRequired[str]
     causedBy: NotRequired[str]
+    undoes: NotRequired[str]
+    undoneBy: NotRequired[str]
 
 
 class OperationWithEvents(Operation):
@@ -272,35 +285,3 @@ class Bulk(TypedDict):
     links: BulkLinks
     pausedUntil: NotRequired[Moment]
     pausedBecause: NotRequired[str]
-
-
-class DeadLetter(TypedDict):
-    """A dead operation, or a message in the broker's dead-letter queue that nothing explains."""
-
-    id: str
-    type: Literal["operation", "message"]
-    diedAt: Moment | None
-    sequenceNumber: int | None
-    reasons: list[Explanation]
-    operation: NotRequired[Operation]
-    messageId: NotRequired[str]
-    body: NotRequired[str]
-
-
-class DeadLetterWithEvents(TypedDict):
-    """A dead operation with its history."""
-
-    id: str
-    type: Literal["operation"]
-    diedAt: Moment | None
-    sequenceNumber: int | None
-    reasons: list[Explanation]
-    operation: OperationWithEvents
-
-
-class DeadLetters(TypedDict):
-    """A page of dead letters; `brokerUnavailable` where the queue could not be looked into."""
-
-    value: list[DeadLetter]
-    nextLink: NotRequired[str]
-    brokerUnavailable: NotRequired[str]

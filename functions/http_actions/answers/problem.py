@@ -45,3 +45,4 @@ class Problem(TypedDict):
     operations: NotRequired[list[str]]
     partnerCenterCode: NotRequired[str]
     partnerCenterText: NotRequired[str]
+    reading: NotRequired[str]
