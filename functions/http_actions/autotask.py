@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import azure.functions as func
+from pydantic import Field
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.answers import choices as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.endpoint import Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain
 from shared.domain.contract import Company, Contract, Service
 from shared.domain.qualifying import Obstacle, company_obstacles, contract_obstacles, service_obstacles
@@ -20,12 +23,35 @@ blueprint = func.Blueprint()
 _ANONYMOUS = func.AuthLevel.ANONYMOUS
 _LONGEST_PREFIX = 100  # of a name in Autotask
 _LONGEST_WORD = 40
+Prefix = Annotated[str, Field(pattern=r"^.*[^ ].*$", max_length=_LONGEST_PREFIX, description="The beginning of a name")]
+Billing = Annotated[str, Field(max_length=_LONGEST_WORD, description="Microsoft's billing frequency, such as monthly")]
+
+
+class CompanyQuery(Paged):
+    """Which companies."""
+
+    prefix: Prefix
+
+
+class ContractQuery(Paged):
+    """For what billing frequency."""
+
+    billing_cycle: Billing = ""
+
+
+class ServiceQuery(Paged):
+    """Which services, and for what billing frequency."""
+
+    prefix: Prefix
+    billing_cycle: Billing = ""
+
+
 _PERIODS = {2: "monthly", 3: "quarterly", 4: "semi_annual", 5: "yearly"}
 
 
 @blueprint.function_name("search_companies")
 @blueprint.route(route="autotask/companies", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, Page[answers.Company], query=CompanyQuery)
 async def search_companies(call: Call) -> Answer:
     """The companies whose name begins with `prefix`, by pages."""
     call.caller.reach.require_all()
@@ -36,7 +62,7 @@ async def search_companies(call: Call) -> Answer:
 
 @blueprint.function_name("list_company_contracts")
 @blueprint.route(route="autotask/companies/{company}/contracts", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, Page[answers.Contract], query=ContractQuery)
 async def list_company_contracts(call: Call) -> Answer:
     """A company's contracts by pages; `billingCycle` is Microsoft's billing frequency that they shall fit."""
     call.caller.reach.require_all()
@@ -53,7 +79,7 @@ async def list_company_contracts(call: Call) -> Answer:
 
 @blueprint.function_name("search_services")
 @blueprint.route(route="autotask/services", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, Page[answers.Service], query=ServiceQuery)
 async def search_services(call: Call) -> Answer:
     """The services whose name begins with `prefix`, by pages; `billingCycle` as for contracts."""
     size, after = _place(call)

@@ -23,7 +23,7 @@ class Declared:
     """A route's declaration.
 
     `answers` are the types of the JSON documents by status, None for an answer without one; a single type is that of
-    200. `texts` are the media types that 200 may have instead, `headers` those that an answer may carry. `keyed`: it
+    200. `texts` are the media types that 200 may have instead of JSON, `headers` what an answer may carry. `keyed`: it
     needs an Idempotency-Key, and answers with the place of the operation. `refuses` are the codes of problems beyond
     those that every route of its kind may answer with. A `body` that is no model is a text of this media type.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import azure.functions as func
 
 from functions.http_actions import representations as show
+from functions.http_actions.answers import choices as answers
 from functions.http_actions.autotask import contract, obstacles
 from functions.http_actions.endpoint import Answer, Call, endpoint
 from functions.http_actions.mappings import SUBSCRIPTION, Id, MappingBody
@@ -36,7 +37,7 @@ class PreviewBody(MappingBody):
 
 @blueprint.function_name("preview_mapping")
 @blueprint.route(route=f"{SUBSCRIPTION}/preview", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, answers.MappingPreview, body=PreviewBody)
 async def preview_a_mapping(call: Call) -> Answer:
     """What the mapping would do: customer, product, contract, line, units, price and first bill. Changes nothing."""
     body, _ = call.body(PreviewBody)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import azure.functions as func
 
+from functions.http_actions.answers import choices as answers
+from functions.http_actions.answers.common import Page
 from functions.http_actions.autotask import obstacles
-from functions.http_actions.endpoint import Answer, Call, endpoint
+from functions.http_actions.endpoint import Answer, Call, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain
 from shared.domain.mapping_sheet import COLUMNS, ORDER
 from shared.domain.segment import segment_of
@@ -27,12 +29,20 @@ from shared.usecases.mapping_proposals import (
 
 blueprint = func.Blueprint()
 
+
+class ProposalQuery(Paged):
+    """Of what kind, and in which form."""
+
+    kind: Literal["customer", "product", "subscription"]
+    format: Literal["json", "csv"] = "json"
+
+
 Proposal = CustomerProposal | ProductProposal | SubscriptionProposal
 
 
 @blueprint.function_name("list_mapping_proposals")
 @blueprint.route(route="mappings/proposals", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, Page[answers.Proposal], query=ProposalQuery, texts=("text/csv",), headers=("Link",))
 async def list_mapping_proposals(call: Call) -> Answer:
     """What is not mapped of a `kind`, by pages, with what in Autotask fits; `format=csv` gives what is certain."""
     call.caller.reach.require_all()

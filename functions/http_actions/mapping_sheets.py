@@ -7,13 +7,16 @@ import binascii
 import hashlib
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import azure.functions as func
+from pydantic import Field
 
 from functions.http_actions import representations as show
-from functions.http_actions.endpoint import GUID, Answer, Call, endpoint
+from functions.http_actions.answers import imports as answers
+from functions.http_actions.answers.common import Page
+from functions.http_actions.endpoint import GUID, Answer, Call, Paged, Query, endpoint
 from functions.http_actions.problems import BadRequest, retry_after
 from shared.domain.errors import Refused
 from shared.domain.mapping_import import MOST_BYTES, MOST_ROWS, Import, Item, RowStatus
@@ -41,9 +44,29 @@ _EXPORTED = 1000  # rows of a page
 _ERRORS = 200  # that a problem names
 
 
+class ExportQuery(Query):
+    """Where to go on."""
+
+    continuation: Annotated[str, Field(description="As the `Link` of a page says")] | None = None
+
+
+class ImportQuery(Query):
+    """Whether only to say what would happen."""
+
+    dry_run: bool = False
+
+
+class RowsQuery(Paged):
+    """The rows of one status, or all."""
+
+    status: RowStatus | None = None
+
+
 @blueprint.function_name("export_mappings")
 @blueprint.route(route="mappings/export", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.READ)
+@endpoint(
+    Role.READ, {200: None}, query=ExportQuery, refuses=("continuation_invalid",), texts=("text/csv",), headers=("Link",)
+)
 async def export(call: Call) -> Answer:
     """A page of all mappings as CSV, in the form that an import reads; the header `Link` names the next page."""
     rows, following = await export_mappings(call.app, call.caller.reach.customers, _place(call), _EXPORTED)
@@ -55,7 +78,14 @@ async def export(call: Call) -> Answer:
 
 @blueprint.function_name("import_mappings")
 @blueprint.route(route="mappings/import", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(
+    Role.MAPPINGS,
+    {202: answers.Import},
+    query=ImportQuery,
+    keyed=True,
+    refuses=("invalid_sheet", "not_utf8", "body_too_large", "too_large"),
+    body="text/csv",
+)
 async def import_(call: Call) -> Answer:
     """Take in a sheet of mappings, or try it out with `dryRun=true`; no vendor is asked before the answer."""
     dry_run = call.choice("dryRun", ["true", "false"]) == "true"
@@ -81,7 +111,7 @@ async def import_(call: Call) -> Answer:
 
 @blueprint.function_name("get_mapping_import")
 @blueprint.route(route="mappings/imports/{job}", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, answers.Import, headers=("Retry-After",))
 async def get_import(call: Call) -> Answer:
     """How far an import has come."""
     job = await _find(call)
@@ -90,7 +120,7 @@ async def get_import(call: Call) -> Answer:
 
 @blueprint.function_name("list_mapping_import_rows")
 @blueprint.route(route="mappings/imports/{job}/rows", methods=["GET"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS)
+@endpoint(Role.MAPPINGS, Page[answers.ImportRow], query=RowsQuery)
 async def list_import_rows(call: Call) -> Answer:
     """What became, or would become, of each row, by pages; `status` shows those of one."""
     job = await _find(call)

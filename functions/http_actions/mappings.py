@@ -124,7 +124,7 @@ async def list_customer_mappings(call: Call) -> Answer:
 
 @blueprint.function_name("put_customer_mapping")
 @blueprint.route(route="mappings/customers/{customer}", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS, answers.CustomerMapping, body=CustomerBody, refuses=("company_not_found",))
+@endpoint(Role.MAPPINGS, answers.CustomerMapping, body=CustomerBody, refuses=codes.QUALIFYING_COMPANY)
 async def put_customer_mapping(call: Call) -> Answer:
     """Map a customer to a company, or change it."""
     body, _ = call.body(CustomerBody)
@@ -165,7 +165,7 @@ async def list_product_mappings(call: Call) -> Answer:
 
 @blueprint.function_name("put_product_mapping")
 @blueprint.route(route="mappings/products", methods=["PUT"], auth_level=_ANONYMOUS)
-@endpoint(Role.MAPPINGS, answers.ProductMapping, body=ProductBody, refuses=("service_not_found",))
+@endpoint(Role.MAPPINGS, answers.ProductMapping, body=ProductBody, refuses=codes.QUALIFYING_SERVICE)
 async def put_product_mapping(call: Call) -> Answer:
     """Map an offer (product, term, billing frequency) to a service, or change it."""
     call.caller.reach.require_all()

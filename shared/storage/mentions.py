@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.desk_jobs import Resubmission
+from shared.domain.mapping_import import Part
 from shared.domain.sync_run import Listed, PageDone, PageList
 from shared.storage import keys
 from shared.storage.grants import Grant, GrantChange
@@ -136,6 +137,8 @@ def _mention(table: str, row: Row, customer: str) -> Mention:
         return _in_grants(row, customer)
     if table == "coordination":
         return _in_coordination(row, customer)
+    if row.partition.startswith(keys.import_partition("")):
+        return _rewritten("mappings", row, customer, "rows of imports", Part, _part_without(customer))
     own = customer in f"{row.partition} {row.key}" or row.values.get("customer") == customer
     kind = "alarms" if table == "alarms" else f"{table} {row.partition}" if table in {"mappings", "views"} else table
     return Mention(table, row, kind, known=own)
@@ -202,6 +205,15 @@ def _list_without(customer: str) -> Callable[[PageList], PageList]:
     def without(page: PageList) -> PageList:
         customers = (Listed("", "", "") if item.id == customer else item for item in page.customers)
         return PageList(tuple(customers), tuple(text for text in page.unreadable if customer not in text.lower()))
+
+    return without
+
+
+def _part_without(customer: str) -> Callable[[Part], Part]:
+    """The rows of an import that are about others; who asks for the rest finds fewer than there were."""
+
+    def without(part: Part) -> Part:
+        return replace(part, items=tuple(item for item in part.items if customer not in item.row.key))
 
     return without
 

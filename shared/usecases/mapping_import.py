@@ -7,7 +7,6 @@ idempotency row makes it real.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.errors import Conflict, Refused, RetryLater
@@ -83,12 +82,15 @@ async def rows_of_import(
     found: list[Item] = []
     place = after
     while place < job.size:
-        for part in await app.mappings.imports.parts(job.id, first=place // PART, limit=1 + size // PART):
-            items: Sequence[Item] = part.items[place - part.number * PART :]
-            for item in items:
+        parts = await app.mappings.imports.parts(job.id, first=place // PART, limit=1 + size // PART)
+        if not parts:
+            break
+        for part in parts:
+            for item in part.items[place - part.number * PART :]:
                 place += 1
                 if status is None or item.status is status:
                     found.append(item)
                 if len(found) == size:
                     return found, place if place < job.size else None
+            place = (part.number + 1) * PART  # some of its rows may have been deleted with their customer
     return found, None

@@ -27,9 +27,25 @@ MADE = {
     "no_price_rule": "the same",
     "price_incomplete": "the same",
     "unreadable": "shared.usecases.outlook.LineOutlook",
+    "company_inactive": "shared.domain.qualifying.Obstacle",
+    "company_not_customer": "the same",
+    "service_inactive": "the same",
+    "service_period_differs": "the same",
+    "contract_ended": "the same",
+    "contract_inactive": "the same",
+    "contract_not_recurring": "the same",
+    "contract_period_differs": "the same",
+    "contract_starts_later": "the same",
 }
 # Literals that are no code of an answer: a leg's reason tells of them, or they are turned into another code
-INSIDE = {"migration_not_found", "work_is_open", "not_covered"}  # the last two are a command's (infra.forget_customer)
+INSIDE = {
+    "migration_not_found",
+    "work_is_open",  # a command's (infra.forget_customer), as the next one
+    "not_covered",
+    "customer_not_mapped",  # the problem inside a preview of a mapping, as the next two
+    "contract_not_chosen",
+    "no_contract_qualifies",
+}
 RAISED = {"Refused": 0, "BadRequest": 0, "NotAllowed": 0, "Problem": 1, "Forbidden": 1}
 
 
