@@ -24,7 +24,7 @@ from tests.openapi.conforming import FILE
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
-SECONDS = 120
+SECONDS = 400  # a few on a machine of its own
 # Every boundary of every member is tried on one route of each shape; the others have the same bodies and parameters
 SHAPES = ("change_quantity", "put_price", "put_access", "list_subscriptions", "get_operation")
 BY_SIGNATURE = "partner_center_webhook"  # tests/adapters/test_partner_center_webhook.py
