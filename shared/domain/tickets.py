@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-LONGEST_TITLE = 255  # of Autotask's ticket (reference 8.9)
+LONGEST_TITLE = 255  # of Autotask's ticket (Autotask reference 8.9)
 LONGEST_DESCRIPTION = 8000
 
 

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from shared.domain.bulk import Item
 from shared.domain.errors import Refused
 from shared.domain.line import Line
+from shared.domain.mapping_import import Part
 from shared.domain.operation import Operation
 from shared.storage import keys
 from shared.storage.ledger import Head
@@ -81,10 +82,20 @@ def _in_the_way(mentions: Iterable[Mention], now: datetime, quiet: timedelta, *,
             case "bulk items":
                 if not from_row(Item, row).value.settled:
                     yield f"bulk {keys.bulk_of(row.partition)} is not over"
-            case "customers":
-                view = from_row(CustomerView, row).value
-                if not listed and view.missing_since is None and not view.problem:
-                    yield "Partner Center still lists the customer, so that the next sync would write it again"
+            case "rows of imports":
+                yield from _of_import(from_row(Part, row).value)
+            case "customers" if not listed:
+                yield from _of_customer(from_row(CustomerView, row).value)
+
+
+def _of_customer(view: CustomerView) -> Iterable[str]:
+    if view.missing_since is None and not view.problem:
+        yield "Partner Center still lists the customer, so that the next sync would write it again"
+
+
+def _of_import(part: Part) -> Iterable[str]:
+    if not part.settled:
+        yield "an import of mappings is not over"
 
 
 def _of_operation(operation: Operation, now: datetime, quiet: timedelta) -> Iterable[str]:

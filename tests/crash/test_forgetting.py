@@ -18,6 +18,9 @@ import pytest
 from shared.domain.actions import Action
 from shared.domain.bulk import Item, ItemStatus
 from shared.domain.errors import Refused
+from shared.domain.mapping_import import Item as Listed
+from shared.domain.mapping_import import Part, RowStatus
+from shared.domain.mapping_sheet import CustomerRow
 from shared.domain.pricing import Margin, PriceRule
 from shared.storage import keys
 from shared.storage.grants import Grants
@@ -59,6 +62,7 @@ async def prepare(world: World) -> None:
     for number, wishes in enumerate([(item(1, Action.CHANGE_QUANTITY, 14), other), (item(1, Action.SUSPEND),)]):
         await ask(world, bulk(BulkRequest("portal", f"bulk-{number}", "/api/bulk", "a hash", wishes)))
     await ask(world, everywhere)
+    await world.tables.write("mappings", [Upsert(part_of_an_import(RowStatus.DONE))])
     grants = Grants(world.tables)
     for caller, customers in ((CALLER, [CUSTOMER, customer_id(1)]), (ALONE, [CUSTOMER])):
         await access.give(grants, caller, customers, note="", by="admin", now=world.clock.now())
@@ -71,6 +75,12 @@ async def prepare(world: World) -> None:
 
 def bulk(request: BulkRequest) -> Callable[[App], Awaitable[Progress]]:
     return lambda app: take_in(app, request)
+
+
+def part_of_an_import(status: RowStatus) -> Row:
+    rows = [CustomerRow(customer, company=1) for customer in (CUSTOMER, customer_id(1))]
+    items = tuple(Listed(number, row, status) for number, row in enumerate(rows, start=1))
+    return to_row(keys.import_partition("one"), keys.import_part(1), Part(1, items))
 
 
 async def everywhere(app: App) -> None:
@@ -261,6 +271,17 @@ def test_a_bulk_that_is_not_over_stands_against_it() -> None:
     waiting = dataclasses.replace(from_row(Item, row).value, status=ItemStatus.WAITING)
     asyncio.run(world.tables.write("ledger", [Upsert(to_row(row.partition, row.key, waiting))]))
     assert "is not over" in refusal(world)
+
+
+def test_an_import_of_mappings_loses_its_rows_and_stands_against_it_while_it_is_not_over() -> None:
+    world = left_the_partner()
+    forgotten(world)
+    (row,) = [row for row in world.tables.rows("mappings") if row.key.startswith("P:")]
+    assert [item.number for item in from_row(Part, row).value.items] == [2]
+
+    world = left_the_partner()
+    asyncio.run(world.tables.write("mappings", [Upsert(part_of_an_import(RowStatus.PENDING))]))
+    assert "an import of mappings is not over" in refusal(world)
 
 
 def test_a_shared_row_that_no_rule_covers_is_told_and_not_passed_over() -> None:
