@@ -31,6 +31,10 @@ SETTINGS = {
     "OUTBOX_SECONDS": "1",
     "RETRY_SECONDS": "1",
     "RETRY_MAX_SECONDS": "2",
+    # No timer reads anything behind a dialog's back, whatever the time
+    "SYNC_SCHEDULE": "0 0 0 1 1 *",
+    "SYNC_TICK_SCHEDULE": "0 0 0 1 1 *",
+    "SYNC_CHANGES_SCHEDULE": "0 0 0 1 1 *",
 }
 UNDO = f"/operations/{FABRIKAM}_{SCHEDULED.rpartition('/')[2]}_2/undo"
 RECONCILE = ("POST", "/reconciliation")
