@@ -54,6 +54,10 @@ class NoChoices(Body):
     """Nothing: there is nothing to choose."""
 
 
+class NothingBody(Body):
+    """The body of a request that says nothing beyond its route."""
+
+
 class Query(BaseModel):
     """Base of the query parameters of a route that has many: camelCase names, and an unknown one is an error."""
 

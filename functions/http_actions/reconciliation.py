@@ -13,7 +13,7 @@ from functions.http_actions import desk as shape
 from functions.http_actions import representations as show
 from functions.http_actions.answers import desk as answers
 from functions.http_actions.answers.operations import Decided
-from functions.http_actions.endpoint import GUID, Answer, Body, Call, Paged, endpoint
+from functions.http_actions.endpoint import GUID, Answer, Body, Call, NothingBody, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain, retry_after
 from functions.http_actions.reach import all_within_reach, within_reach
 from shared.domain.operation import Operation
@@ -100,10 +100,11 @@ async def list_findings(call: Call) -> Answer:
 
 @blueprint.function_name("start_reconciliation")
 @blueprint.route(route="reconciliation", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS, {202: answers.Run}, headers=("Operation-Location", "Retry-After"))
+@endpoint(Role.DEAD_LETTERS, {202: answers.Run}, body=NothingBody, headers=("Operation-Location", "Retry-After"))
 async def start_reconciliation(call: Call) -> Answer:
     """Start a run over all mapped lines; one that is under way is given instead."""
     call.caller.reach.require_all()
+    call.body(NothingBody)
     started = await reconciling.start(call.app, call.caller.id)
     where = {"Operation-Location": f"/api/reconciliation/runs/{started.id}", **retry_after(_LOOK_AGAIN)}
     return Answer(run(started), 202, where)
@@ -151,10 +152,12 @@ async def correct_finding(call: Call) -> Answer:
 @endpoint(
     Role.DEAD_LETTERS,
     {200: answers.Ticketed, 202: answers.Ticketed},
+    body=NothingBody,
     refuses=("finding_not_found", "autotask_refused", "no_company_for_ticket"),
 )
 async def open_finding_ticket(call: Call) -> Answer:
     """Open a ticket in Autotask about what was found on a line, once; it is closed when the finding is gone."""
+    call.body(NothingBody)
     found = await call.app.desk.finding(call.guid("customer"), line_of(call))
     if found is None:
         raise BadRequest("finding_not_found", "Nothing is found about this line, or it was decided.", status=404)

@@ -12,7 +12,7 @@ from pydantic import Field
 from functions.http_actions import representations as show
 from functions.http_actions.answers import desk as answers
 from functions.http_actions.dead_letters import Age, policy_of, resubmission_of
-from functions.http_actions.endpoint import GUID, Answer, Body, Call, Guid, Paged, endpoint
+from functions.http_actions.endpoint import GUID, Answer, Body, Call, Guid, NothingBody, Paged, endpoint
 from functions.http_actions.problems import BadRequest, camel, plain, retry_after
 from functions.http_actions.reach import within_reach
 from shared.domain.desk_jobs import DeadLetterFilter, Resubmission
@@ -97,10 +97,11 @@ async def get_resubmission(call: Call) -> Answer:
 
 @blueprint.function_name("sweep_dead_letters")
 @blueprint.route(route="dead-letters/sweep", methods=["POST"], auth_level=_ANONYMOUS)
-@endpoint(Role.DEAD_LETTERS, answers.Swept)
+@endpoint(Role.DEAD_LETTERS, answers.Swept, body=NothingBody)
 async def sweep_dead_letters(call: Call) -> Answer:
     """Remove copies of operations that are not dead any more from the broker's dead-letter queue."""
     call.caller.reach.require_all()
+    call.body(NothingBody)
     return Answer({"removed": await desk.sweep(call.app)})
 
 

@@ -17,11 +17,14 @@ import pytest
 
 from shared.domain.actions import Action
 from shared.domain.bulk import Item, ItemStatus
+from shared.domain.desk_jobs import DeadLetterFilter, Failure, Resubmission
 from shared.domain.errors import Refused
 from shared.domain.mapping_import import Item as Listed
 from shared.domain.mapping_import import Part, RowStatus
 from shared.domain.mapping_sheet import CustomerRow
 from shared.domain.pricing import Margin, PriceRule
+from shared.domain.reconciliation import Finding, Mover
+from shared.domain.tickets import OurTicket, TicketState
 from shared.storage import keys
 from shared.storage.grants import Grants
 from shared.storage.hints import Hint
@@ -29,7 +32,7 @@ from shared.storage.indexes import NewEntry, UnreadableEntry
 from shared.storage.mappings import CustomerMapping
 from shared.storage.mentions import Forgotten, Mentions, digest_of
 from shared.storage.prices import StoredRule
-from shared.storage.rows import from_row, to_row
+from shared.storage.rows import Stored, from_row, to_row
 from shared.storage.store import Row, TableStore, Upsert
 from shared.storage.sync_runs import SyncRuns
 from shared.usecases import access
@@ -93,6 +96,27 @@ async def everywhere(app: App) -> None:
     await app.sync.indexes.add_new(NewEntry(CUSTOMER, subscription_id(9), START, "purchase"))
     await app.sync.hints.add("event", Hint(CUSTOMER, subscription_id(1), "event", START, START))
     await app.coordination.remember("retention", CUSTOMER)
+    await at_the_desk(app)
+
+
+async def at_the_desk(app: App) -> None:
+    """A ticket and a finding of the customer, and a finished job that was about it and another one."""
+    about = f"{CUSTOMER}_{subscription_id(1)}_2"
+    await app.desk.save_ticket(Stored(OurTicket(about, CUSTOMER, None, TicketState.CLOSED, id=1), None))
+    finding = Finding(CUSTOMER, subscription_id(1), 1, line_id(1), START, "run", (Mover.PERSON,), "somebody changed it")
+    await app.desk.put_finding(finding)
+    await app.desk.add(
+        Resubmission(
+            id=ALONE,
+            requested_at=START,
+            requested_by="ops",
+            alarm_due=START,
+            finished_at=START,
+            cursor=about,
+            problems=(Failure(about, "changed_meanwhile", "It is being worked on."),),
+            wanted=DeadLetterFilter(customers=frozenset({CUSTOMER, customer_id(1)})),
+        )
+    )
 
 
 @cache

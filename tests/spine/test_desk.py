@@ -27,7 +27,19 @@ def dead(world: World, text: str, *, more: int = 2) -> tuple[Subject, str]:
     fault(world.autotask, rule)
     operation = world.done(subject, "change-quantity", quantity=subject.quantity + more)
     world.wait_for_rest(operation, "dead")
-    return subject, operation
+    return subject, in_the_list(world, operation)
+
+
+def in_the_list(world: World, operation: str) -> str:
+    """A dead operation, once the list has it too: it is written after the ledger."""
+    customer = operation.partition("_")[0]
+    eventually(lambda: [item["id"] for item in listed_by(world, customer=customer)], lambda seen: operation in seen)
+    return operation
+
+
+def drift(world: World, subject: Subject, *, quantity: int) -> str:
+    """A change on a line to which somebody had added five units; the operation, dead."""
+    return in_the_list(world, drifted(world, subject, by_hand=5, quantity=quantity))
 
 
 def listed_by(world: World, **params: str) -> list[dict[str, Any]]:
@@ -44,7 +56,7 @@ def plans(item: dict[str, Any]) -> dict[str | None, dict[str, Any]]:
 def test_dead_letters_are_filtered_by_reason_customer_and_age(world: World) -> None:
     began = datetime.now(UTC)
     subject, refused = dead(world, "The contract is locked by the month-end.")
-    other = drifted(world, world.outside_window(), by_hand=5, quantity=40)
+    other = drift(world, world.outside_window(), quantity=40)
     mine = {"customer": subject.customer}
 
     def ids(**params: str) -> set[str]:
@@ -85,7 +97,7 @@ def test_a_dead_letter_has_its_history_autotasks_text_a_remedy_and_the_plan(worl
 
 def test_the_plan_of_a_hand_edit_says_what_each_decision_would_do_and_so_it_is_done(world: World) -> None:
     subject = world.outside_window()
-    operation = drifted(world, subject, by_hand=5, quantity=subject.quantity + 1)
+    operation = drift(world, subject, quantity=subject.quantity + 1)
 
     found = plans(desk(world).get(f"/dead-letters/{operation}").json())
 
@@ -149,7 +161,7 @@ def test_a_filtered_set_is_resubmitted_in_the_background_with_one_decision(world
     text = f"locked {uuid.uuid4()}"
     subject, refused = dead(world, text)
     edited = world.outside_window()
-    hand = drifted(world, edited, by_hand=5, quantity=edited.quantity + 1)
+    hand = drift(world, edited, quantity=edited.quantity + 1)
     key = str(uuid.uuid4())
     body = {"filter": {"customerId": edited.customer, "code": "drift"}, "driftPolicy": "respect", "reason": "agreed"}
 
@@ -171,7 +183,7 @@ def test_a_filtered_set_is_resubmitted_in_the_background_with_one_decision(world
 
 def test_what_dies_again_is_not_sent_for_ever(world: World) -> None:
     subject = world.outside_window()
-    hand = drifted(world, subject, by_hand=5, quantity=subject.quantity + 1)
+    hand = drift(world, subject, quantity=subject.quantity + 1)
 
     done = finished(world, resubmit(world, filter={"customerId": subject.customer}).json())
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.spine.test_dead_letters import drifted
-from tests.spine.test_desk import dead
+from tests.spine.test_desk import dead, drift
 from tests.spine.test_undo import pushed
 from tests.spine.world import World, eventually
 
@@ -76,7 +75,7 @@ def test_a_dead_letter_is_listed_shown_and_resubmitted(world: World, ops: Ops) -
 
 def test_what_a_filter_means_is_planned_and_then_resubmitted(world: World, ops: Ops) -> None:
     subject = world.outside_window()
-    operation = drifted(world, subject, by_hand=5, quantity=subject.quantity + 1)
+    operation = drift(world, subject, quantity=subject.quantity + 1)
     which = ("resubmit", "--customer", subject.customer, "--drift-policy", "overwrite")
 
     (planned,) = ops.json(*which, "--dry-run")
