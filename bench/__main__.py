@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.report import Case, table, write
 
-PARTS = ("sync", "imports", "telemetry")
+PARTS = ("sync", "push", "imports", "telemetry")
 SIZES = "200,2000,20000"
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from shared.domain.operation import Address, Operation
+from shared.storage.ledger import Head
 from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
@@ -28,11 +29,21 @@ def badge(operations: Iterable[Operation], *, mapped: bool) -> str:
 
 async def open_operations(app: App, customer: str, subscription: str) -> list[Operation]:
     """A subscription's operations that are not at rest, dead, or in review, as far as the bill is concerned."""
+    return await _open(app, customer, subscription, *await _mapping_and_head(app, customer, subscription))
+
+
+async def _mapping_and_head(app: App, customer: str, subscription: str) -> tuple[SubscriptionMapping | None, Head]:
     mapping, head = await asyncio.gather(
         app.mappings.subscription(customer, subscription), app.ledger.head(customer, subscription)
     )
-    looking = set(head.value.unplaced)
-    numbers, newer = await _of_line(app, mapping.value) if mapping is not None else (set[int](), [])
+    return mapping.value if mapping is not None else None, head.value
+
+
+async def _open(
+    app: App, customer: str, subscription: str, mapping: SubscriptionMapping | None, head: Head
+) -> list[Operation]:
+    looking = set(head.unplaced)
+    numbers, newer = await _of_line(app, mapping) if mapping is not None else (set[int](), [])
     older = [
         await app.ledger.operation(Address(customer, subscription, number)) for number in sorted(numbers | looking)
     ]
@@ -54,11 +65,10 @@ async def _of_line(app: App, mapping: SubscriptionMapping) -> tuple[set[int], li
 
 async def compute_badge(app: App, customer: str, subscription: str) -> str:
     """Read the ledger for a badge."""
-    if await app.mappings.subscription(customer, subscription) is None:
-        head = await app.ledger.head(customer, subscription)
-        if not head.value.unplaced:
-            return "pending" if head.value.open_sequence is not None else "not_mapped"
-    return badge(await open_operations(app, customer, subscription), mapped=True)
+    mapping, head = await _mapping_and_head(app, customer, subscription)
+    if mapping is None and not head.unplaced:
+        return "pending" if head.open_sequence is not None else "not_mapped"
+    return badge(await _open(app, customer, subscription, mapping, head), mapped=True)
 
 
 async def refresh_badge(app: App, customer: str, subscription: str) -> None:

@@ -8,7 +8,7 @@ queue; what the ledger says about it was written first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -145,6 +145,7 @@ async def _push(app: App, own: Address, delivered: Delivered | None) -> bool:
         drain.deliveries[own] = delivered
     worked = False
     batch = await _own(app, own)
+    drain.seen.update(stored.value.address for stored in batch)
     stop = await app.coordination.stopped_until("autotask")
     if batch and stop is not None and stop[0] > app.now():
         lines = [line for group in _groups(batch) for line in group]
@@ -154,6 +155,8 @@ async def _push(app: App, own: Address, delivered: Delivered | None) -> bool:
         held = await Held.take(app)
         if held is None:
             return worked  # the operation keeps its alarm, and the pusher at work comes to it
+        if not worked:  # what else is due comes along: reading a hundred lines costs hardly more than reading one
+            batch = [*batch, *await _due(app, drain)][:MAX_LINES]
         worked = True
         try:
             with telemetry.span("push"), telemetry.timed(PUSH_DURATION):
@@ -201,11 +204,38 @@ async def _due(app: App, drain: Drain) -> list[Stored[Operation]]:
     alarms = await asyncio.gather(
         *(app.alarms.due(shard, now + app.times.outbox, limit=_SCAN) for shard in keys.ALARM_SHARDS)
     )
-    addresses = {alarm.address for shard in alarms for alarm in shard if alarm.ready <= now or alarm.due <= now}
-    found = await asyncio.gather(
-        *(app.ledger.operation(address) for address in sorted(addresses - drain.seen, key=str))
-    )
-    return [stored for stored in found if stored is not None and _due_now(app, stored.value)][:MAX_LINES]
+    ready = [alarm for shard in alarms for alarm in shard if alarm.ready <= now or alarm.due <= now]
+    waiting = [alarm.address for alarm in sorted(ready, key=lambda alarm: alarm.due)]
+    waiting = [address for address in dict.fromkeys(waiting) if address not in drain.seen]
+    found: dict[tuple[str, str], Stored[Operation]] = {}
+    while waiting and len(found) < MAX_LINES:
+        chosen, waiting = _one_each(waiting, found.keys())
+        for stored in await asyncio.gather(*(app.ledger.operation(address) for address in chosen)):
+            if stored is not None and _due_now(app, stored.value):
+                found[_owner(stored.value.address)] = stored
+    return list(found.values())[:MAX_LINES]
+
+
+def _one_each(waiting: Sequence[Address], served: Collection[tuple[str, str]]) -> tuple[list[Address], list[Address]]:
+    """The next addresses, one of each subscription, and the rest: a line's push serves all that its subscription has.
+
+    What the served subscriptions have besides is left out.
+    """
+    chosen: dict[tuple[str, str], Address] = {}
+    rest: list[Address] = []
+    for address in waiting:
+        owner = _owner(address)
+        if owner in served:
+            continue
+        if owner in chosen or len(chosen) >= MAX_LINES:
+            rest.append(address)
+        else:
+            chosen[owner] = address
+    return list(chosen.values()), rest
+
+
+def _owner(address: Address) -> tuple[str, str]:
+    return address.customer, address.subscription
 
 
 def _due_now(app: App, operation: Operation) -> bool:

@@ -5,6 +5,7 @@ Re-scheduling inserts the new alarm before it deletes the old one; an alarm goes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -88,8 +89,20 @@ async def look_again(
 
 async def come_to_rest(app: App, stored: Stored[Operation]) -> None:
     """Write the read models of an operation whose row is at rest, then let its alarm go."""
-    operation = stored.value
-    await refresh_badge(app, operation.address.customer, operation.address.subscription)
+    await all_come_to_rest(app, [stored])
+
+
+async def all_come_to_rest(app: App, operations: Sequence[Stored[Operation]]) -> None:
+    """The same for some operations of one subscription, whose badge is then computed once."""
+    if not operations:
+        return
+    address = operations[0].value.address
+    await refresh_badge(app, address.customer, address.subscription)
+    for stored in operations:
+        await _end(app, stored.value)
+
+
+async def _end(app: App, operation: Operation) -> None:
     if operation.dead:
         codes = [leg.reason.code for leg in operation.legs if leg.reason is not None]
         died_at = operation.death.at if operation.death else operation.requested_at

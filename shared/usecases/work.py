@@ -37,7 +37,7 @@ from shared.domain.timeline import Target, Timeline, Window, fold
 from shared.storage.ledger import Changes, batches
 from shared.storage.rows import Stored
 from shared.usecases.app import App
-from shared.usecases.rest import SYSTEM, come_to_rest, look_again, notice_of, send_notice
+from shared.usecases.rest import SYSTEM, all_come_to_rest, come_to_rest, look_again, notice_of, send_notice
 
 _EVER = Window(date.min, date.max)
 _NO_READING = Reading(Timeline())
@@ -208,8 +208,7 @@ async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
         return replace(operation, alarm_due=due) if operation.address in dead else operation
 
     await _store(app, work, verified, "synced", line=line, why=say.approximation(rest, work.calendar), finish=alarmed)
-    for stored in work.operations:
-        await come_to_rest(app, stored)
+    await all_come_to_rest(app, work.operations)
 
 
 async def wait(
@@ -262,8 +261,8 @@ async def die(
         return buried(operation, now, work.deliveries.get(operation.address))
 
     await _store(app, work, dead, "dead", line=line, why=reason.sentence, finish=finish)
+    await all_come_to_rest(app, work.operations)
     for stored in work.operations:
-        await come_to_rest(app, stored)
         if stored.value.needs_notice:
             await send_notice(app, stored)
 

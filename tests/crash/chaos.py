@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -34,19 +35,31 @@ from tests.world.partner_center import ChangeFault
 from tests.world.steps import Side, Steps
 from tests.world.world import CUSTOMER, Process, World, line_id, subscription_id
 
-SUBSCRIPTIONS, LINES = 3, 5
 _HOSTS = 2
-_ACTS = 60
 _DECISIONS = 12  # rounds of re-submitting until nothing is dead
 
 # Everything must have taken effect, and show, within the settling times of `tests.world.world.times`.
 _LATE_AUTOTASK, _LAG, _LATE_MICROSOFT, _WORKING = 600, 200, 55, 1500
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much happens in a schedule, and to how many subscriptions on how many lines."""
+
+    acts: int
+    subscriptions: int
+    lines: int
+
+
+LONG = Size(acts=60, subscriptions=3, lines=5)
+SHORT = Size(acts=7, subscriptions=1, lines=2)
+
+
 class Chaos:
     """The schedule of one seed on a world of its own."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, size: Size = LONG) -> None:
+        self.size = size
         self._chance = random.Random(seed)  # noqa: S311 - a schedule to be replayed is no secret
         random.seed(seed)  # the jitter of the back-off is replayed too
         self.world = World()
@@ -65,7 +78,7 @@ class Chaos:
         await self._prepare()
         self.world.disturb = self._disturb
         self.world.autotask.on_effect = self._check_effect
-        for _ in range(_ACTS):
+        for _ in range(self.size.acts):
             self._act()
             for _ in range(self._chance.randrange(40)):
                 await asyncio.sleep(0)
@@ -78,7 +91,7 @@ class Chaos:
         habits.omitted, habits.reach = chance.choice(["keep", "list"]), chance.choice(["next", "onwards"])
         habits.shows_costs, habits.thirtieths = chance.random() < 0.7, chance.random() < 0.3
         habits.posted = chance.choice(["prorate", "reject"])
-        for number in range(1, SUBSCRIPTIONS + 1):
+        for number in range(1, self.size.subscriptions + 1):
             self.world.subscribe(number, 10 * number)
             self.world.add_line(number, 10 * number)
             policy, pricing = self._policy(), None
@@ -86,7 +99,7 @@ class Chaos:
                 pricing = self._pricing()
             self.policies[number] = policy
             await ask(self.world, map_to(number, number, "adopt", policy=policy, pricing=pricing))
-        for number in range(SUBSCRIPTIONS + 1, LINES + 1):
+        for number in range(self.size.subscriptions + 1, self.size.lines + 1):
             self.world.add_line(number, 0)
         await ask(self.world, lambda app: sync_customer(app, CUSTOMER))
 
@@ -137,7 +150,7 @@ class Chaos:
         self._chance.choices([act for _, act in acts], weights)[0]()
 
     def _request(self) -> None:
-        number = self._chance.randint(1, SUBSCRIPTIONS)
+        number = self._chance.randint(1, self.size.subscriptions)
         actions = [Action.CHANGE_QUANTITY] * 4 + [Action.SUSPEND, Action.REACTIVATE] * 2
         if not self.by_hand:
             actions.append(Action.CANCEL)
@@ -156,7 +169,7 @@ class Chaos:
         wishes = []
         for _ in range(self._chance.randint(1, 4)):
             self._next_quantity += 1
-            number = self._chance.randint(1, SUBSCRIPTIONS)
+            number = self._chance.randint(1, self.size.subscriptions)
             wishes.append(item(number, Action.CHANGE_QUANTITY, self._next_quantity))
         self._key += 1
         request = bulk_of(*wishes, key=f"key-{self._key}")
@@ -182,7 +195,7 @@ class Chaos:
         self._spawn("wake", wake)
 
     def _autotask_sync(self) -> None:
-        subscription = subscription_id(self._chance.randint(1, SUBSCRIPTIONS))
+        subscription = subscription_id(self._chance.randint(1, self.size.subscriptions))
         self._spawn("autotask sync", lambda app: converge_now(app, CUSTOMER, subscription, "ops"))
 
     def _time_passes(self) -> None:
@@ -233,7 +246,7 @@ class Chaos:
         self._note(f"broker: away {broker.away}, copies {broker.copies}, lost {broker.lost_completions}")
 
     def _somebody_at_microsoft(self) -> None:
-        subscription = subscription_id(self._chance.randint(1, SUBSCRIPTIONS))
+        subscription = subscription_id(self._chance.randint(1, self.size.subscriptions))
         if self.world.partner_center.known(CUSTOMER, subscription).status == "active":
             self._next_quantity += 1
             self.world.partner_center.edit(CUSTOMER, subscription, quantity=self._next_quantity)
@@ -241,22 +254,22 @@ class Chaos:
 
     def _move(self) -> None:
         if self.moves:
-            number, line = self._chance.randint(1, SUBSCRIPTIONS), self._chance.randint(1, LINES)
+            number, line = self._chance.randint(1, self.size.subscriptions), self._chance.randint(1, self.size.lines)
             self._spawn(f"map {number} to {line}", map_to(number, line, self._chance.choice([None, "push"])))
 
     def _reprice(self) -> None:
         self._key += 1
-        number, pricing = self._chance.randint(1, SUBSCRIPTIONS), self._pricing()
+        number, pricing = self._chance.randint(1, self.size.subscriptions), self._pricing()
         self._spawn(f"reprice {number} {pricing.price}", reprice(number, pricing, key=f"key-{self._key}"))
 
     def _post(self) -> None:
-        line, day = line_id(self._chance.randint(1, SUBSCRIPTIONS)), self.world.clock.now().date()
+        line, day = line_id(self._chance.randint(1, self.size.subscriptions)), self.world.clock.now().date()
         self.world.autotask.post_through(line, day)
         self._note(f"posted: line {line} through {day}")
 
     def _edit_by_hand(self) -> None:
         if self.by_hand:
-            line = line_id(self._chance.randint(1, SUBSCRIPTIONS))
+            line = line_id(self._chance.randint(1, self.size.subscriptions))
             day, price = self.world.clock.now().date() + timedelta(days=self._chance.randint(-5, 40)), None
             if self._chance.random() < 0.3:  # a price of a part of a period only cannot be told from another
                 day, price = day.replace(day=1), Decimal(self._chance.randint(0, 3000)) / 100
@@ -328,7 +341,7 @@ class Chaos:
         await self._resubmit_all()
         if self.by_hand:
             self.world.clock.advance(timedelta(days=1))
-            for number in range(1, SUBSCRIPTIONS + 1):
+            for number in range(1, self.size.subscriptions + 1):
                 known = self.world.partner_center.known(CUSTOMER, subscription_id(number))
                 last = Action.REACTIVATE if known.status == "suspended" else Action.CHANGE_QUANTITY
                 quantity = 90 if last is Action.CHANGE_QUANTITY else None

@@ -1,6 +1,7 @@
 """Random schedules of everything end with the right bill (invariant 1).
 
-`CHAOS_SEEDS=5000` runs more seeds than usual, `CHAOS_SEED=17` replays one.
+Ten thousand short ones, and some long ones with several subscriptions. `CHAOS_SEEDS=5000 CHAOS_SHORT_SEEDS=100000` runs
+more of them than usual, `CHAOS_SEED=17` and `CHAOS_SHORT_SEED=17` replay one.
 """
 
 from __future__ import annotations
@@ -18,32 +19,41 @@ from shared.domain.operation import Operation
 from shared.domain.planning import DriftPolicy, Nothing, plan
 from shared.domain.timeline import Timeline, first_difference, fold
 from shared.domain.unusable import Unusable
-from tests.crash.chaos import SUBSCRIPTIONS, Chaos
+from tests.crash.chaos import LONG, SHORT, Chaos, Size
 from tests.world import checks
 from tests.world.world import CONTRACT_END, CONTRACT_START, CUSTOMER, World, line_id, subscription_id
 
-_BATCH = 20
 _LAST_LINES = 120
 
 
-def batches() -> list[range]:
-    """The seeds, a test for each batch."""
-    one = os.environ.get("CHAOS_SEED")
+def batches(setting: str, usually: int, size: int) -> list[range]:
+    """The seeds of a setting, a test for each batch; those of the singular setting alone where it is given."""
+    one = os.environ.get(setting.removesuffix("S"))
     if one is not None:
         return [range(int(one), int(one) + 1)]
-    count = int(os.environ.get("CHAOS_SEEDS", "80"))
-    return [range(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
+    count = int(os.environ.get(setting, str(usually)))
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
-@pytest.mark.parametrize("seeds", batches(), ids=str)
+@pytest.mark.parametrize("seeds", batches("CHAOS_SEEDS", 80, 20), ids=str)
 def test_a_random_schedule_ends_with_the_right_bill(seeds: range) -> None:
+    ends_right(seeds, LONG, "CHAOS_SEED")
+
+
+@pytest.mark.parametrize("seeds", batches("CHAOS_SHORT_SEEDS", 10_000, 500), ids=str)
+def test_a_short_random_schedule_ends_with_the_right_bill(seeds: range) -> None:
+    ends_right(seeds, SHORT, "CHAOS_SHORT_SEED")
+
+
+def ends_right(seeds: range, size: Size, setting: str) -> None:
+    """Run the schedules; a failure says how to replay its own."""
     for seed in seeds:
-        chaos = Chaos(seed)
+        chaos = Chaos(seed, size)
         try:
             asyncio.run(the_bill_is_right_after(chaos))
         except BaseException as error:
             schedule = "\n".join(chaos.log[-_LAST_LINES:])
-            error.add_note(f"replay with CHAOS_SEED={seed}\n{schedule}\n{chaos.world.describe()}")
+            error.add_note(f"replay with {setting}={seed}\n{schedule}\n{chaos.world.describe()}")
             raise
 
 
@@ -58,7 +68,7 @@ async def the_bill_is_right_after(chaos: Chaos) -> None:
     checks.bulks_are_over(world)
     await checks.badges_are_right(world)
     assert not [operation for operation in world.operations() if operation.dead]
-    for number in range(1, SUBSCRIPTIONS + 1):
+    for number in range(1, chaos.size.subscriptions + 1):
         microsoft_is_known(world, number)
         if not chaos.moves:
             the_days_are_what_the_operations_want(world, number)
