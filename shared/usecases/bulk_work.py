@@ -71,6 +71,8 @@ async def handle(app: App, alarm: BulkAlarm, stop_at: datetime) -> str:
         return "bulk_orphan"
     bulk = stored.value
     superseded = bulk.alarm_due != alarm.due and await app.alarms.bulk_exists(bulk.id, bulk.alarm_due)
+    if superseded:
+        await app.bulks.save(stored)  # makes a mover late who has set this alarm and not stored it: none is lost
     if superseded or bulk.finished_at is not None:
         await app.alarms.clear_bulk(bulk.id, alarm.due)
         return "bulk_rest"

@@ -87,6 +87,8 @@ async def handle(app: App, alarm: JobAlarm, stints: Stints, stop_at: datetime) -
         return "job_orphan"
     job = stored.value
     superseded = job.alarm_due != alarm.due and await app.alarms.job_exists(job.id, job.alarm_due)
+    if superseded:
+        await app.desk.save(stored)  # makes a mover late who has set this alarm and not stored it: none is lost
     if superseded or job.finished_at is not None:
         await app.alarms.clear_job(job.id, alarm.due)
         return "job_rest"

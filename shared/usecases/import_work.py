@@ -109,6 +109,8 @@ async def handle_import(app: App, alarm: ImportAlarm, stop_at: datetime) -> str:
         return "import_orphan"
     job = stored.value
     superseded = job.alarm_due != alarm.due and await app.alarms.import_exists(job.id, job.alarm_due)
+    if superseded:
+        await imports.save(stored)  # makes a mover late who has set this alarm and not stored it: none is lost
     if superseded or job.finished_at is not None:
         await app.alarms.clear_import(job.id, alarm.due)
         return "import_rest"

@@ -19,6 +19,7 @@ from shared.domain.operation import Kind, Operation
 from shared.domain.reconciliation import Reconciliation
 from shared.storage import keys
 from shared.storage.alarms import Alarm
+from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases import microsoft, migrating, migration_schedules, upgrading
@@ -120,6 +121,8 @@ async def handle(app: App, alarm: Alarm) -> str:
     due = stored.value.alarm_due
     if due != alarm.due:
         if due is not None and await app.alarms.exists(alarm.address, due):
+            # Makes a mover late who has set this alarm and not stored it: none is lost
+            await app.ledger.commit(alarm.address.customer, Changes([(stored, ())]))
             await app.alarms.clear(alarm.address, alarm.due)
             return "superseded"
         stored = await look_again(app, stored, alarm.due)
