@@ -54,6 +54,7 @@ class ResubmitManyBody(Body):
 async def resubmit_dead_letters(call: Call) -> Answer:
     """Re-submit what a filter means, in the background; or say, page by page, what that would do."""
     body, request_hash = call.body(ResubmitManyBody)
+    call.query(Paged)  # a wrong one is an error, also where nothing is listed
     key = call.idempotency_key()
     policy, only = policy_of(body.drift_policy), body.filter.customer_id
     if only is not None:
