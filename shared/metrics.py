@@ -23,6 +23,7 @@ class Metric:
 OPEN_OPERATIONS = Metric("csp.operations.open", "gauge", "1", "operations that are not at rest", ("status",))
 OLDEST_OPEN_AGE = Metric("csp.operations.oldest_open.age", "gauge", "s", "age of the oldest operation not at rest")
 DEAD_LETTERS = Metric("csp.dead_letters", "gauge", "1", "dead operations in the ledger")
+DRIFTED_LINES = Metric("csp.drift.lines", "gauge", "1", "contract lines that the last reconciliation found to differ")
 SYNC_AGE = Metric("csp.sync.age", "gauge", "s", "time since the last complete sync of all customers began")
 READY = Metric("csp.ready", "gauge", "1", "1 where a dependency answers, 0 where it does not", ("dependency",))
 AUTOTASK_BUDGET_USED = Metric(
@@ -44,6 +45,7 @@ METRICS = (
     OPEN_OPERATIONS,
     OLDEST_OPEN_AGE,
     DEAD_LETTERS,
+    DRIFTED_LINES,
     SYNC_AGE,
     READY,
     AUTOTASK_BUDGET_USED,

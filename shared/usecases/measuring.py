@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sized
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +45,7 @@ class Measured:
 
     ready: dict[str, bool]
     backlog: Backlog | None
+    drifted: int | None  # lines that the last reconciliation found to differ
     sync_age: timedelta | None  # None too before the first complete sync
     autotask_used: float | None  # part of the tenant's requests in the running hour
 
@@ -52,14 +54,17 @@ async def measure(app: App) -> Measured:
     """Read everything once. Raises nothing where a dependency is away; that is part of the measurement."""
     ready = await readiness(app)
     backlog: Backlog | None = None
+    drifted: int | None = None
     synced: datetime | None = None
     with contextlib.suppress(RetryLater):
         backlog = await backlog_of(app)
+        drifted = await _drifted(app)
         synced = (await app.sync.runs.state()).value.complete_since
     threshold = ready.threshold
     return Measured(
         ready={name: state.healthy for name, state in ready.states.items()},
         backlog=backlog,
+        drifted=drifted,
         sync_age=max(app.now() - synced, timedelta()) if synced else None,
         autotask_used=threshold.used / threshold.limit if threshold and threshold.limit else None,
     )
@@ -74,6 +79,8 @@ def record(found: Measured) -> None:
             telemetry.measure(metrics.OPEN_OPERATIONS, count, {"status": status})
         telemetry.measure(metrics.OLDEST_OPEN_AGE, found.backlog.oldest.total_seconds())
         telemetry.measure(metrics.DEAD_LETTERS, found.backlog.dead)
+    if found.drifted is not None:
+        telemetry.measure(metrics.DRIFTED_LINES, found.drifted)
     if found.sync_age is not None:
         telemetry.measure(metrics.SYNC_AGE, found.sync_age.total_seconds())
     if found.autotask_used is not None:
@@ -109,10 +116,19 @@ async def _with_alarms(app: App) -> list[Address]:
 
 
 async def _dead(app: App) -> int:
+    return await _counted(lambda mark: app.views.dead_letters({}, _PAGE, mark))
+
+
+async def _drifted(app: App) -> int:
+    return await _counted(lambda mark: app.desk.findings(None, _PAGE, mark))
+
+
+async def _counted(page: Callable[[str | None], Awaitable[tuple[Sized, str | None]]]) -> int:
+    """How many items some pages have, up to a bound beyond which the exact number tells nobody more."""
     count, mark = 0, None
     for _ in range(_PAGES):
-        views, mark = await app.views.dead_letters({}, _PAGE, mark)
-        count += len(views)
+        items, mark = await page(mark)
+        count += len(items)
         if mark is None:
             break
     return count

@@ -20,6 +20,8 @@ from shared.usecases.measuring import NOT_READ, Backlog, backlog_of
 from shared.wiring import build
 from tests.spine.observer import Observer, Point, number
 from tests.spine.test_dead_letters import decide, refused_by_autotask
+from tests.spine.test_reconciliation import decide as decide_about
+from tests.spine.test_reconciliation import found
 from tests.spine.world import World, eventually, fault
 
 Measured = dict[str, list[Point]]
@@ -34,6 +36,18 @@ def observer(world: World) -> Iterator[Observer]:
 def value(measured: Measured, name: str, **attributes: str) -> float:
     (point,) = [point for point in measured[name] if attributes.items() <= point["attributes"].items()]
     return number(point)
+
+
+def test_a_line_that_differs_is_counted_until_somebody_decides(world: World, observer: Observer) -> None:
+    subject = world.outside_window()
+    world.edit_by_hand(subject, 3)
+
+    item = found(world, subject)
+    differing = value(observer.measured(), "csp.drift.lines")
+    decide_about(world, item, "accept").raise_for_status()
+    accepted = value(observer.measured(), "csp.drift.lines")
+
+    assert accepted == differing - 1
 
 
 def test_a_dead_letter_is_counted_and_its_healing_too(world: World, observer: Observer) -> None:
