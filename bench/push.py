@@ -6,9 +6,6 @@ queued as they are after Microsoft has settled them, and one push drains them. E
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from math import ceil
 from typing import Any
@@ -16,8 +13,7 @@ from typing import Any
 import httpx
 
 from bench.report import Case, Measure
-from local.plan import REPOSITORY
-from local.settings import clean_environment
+from bench.worker import result_of
 from local.stack import Stack, StackOptions
 
 MOST = 5_000
@@ -94,17 +90,7 @@ def _requests(stack: Stack) -> int:
 
 def _worker(stack: Stack, what: str, first: int, lines: int, each: int) -> dict[str, Any]:
     wanted = {"what": what, "first": first, "lines": lines, "each": each, "settings": stack.ready["settings"]}
-    ended = subprocess.run(
-        [sys.executable, "-m", "bench.push_worker"],
-        input=json.dumps(wanted),
-        stdout=subprocess.PIPE,
-        cwd=REPOSITORY,
-        env=clean_environment(),
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+    return result_of("bench.push_worker", wanted)
 
 
 def _seconds(result: dict[str, Any]) -> Measure:

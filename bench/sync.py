@@ -6,10 +6,7 @@ the cases of a size, and the quicker of its two times is what they are compared 
 
 from __future__ import annotations
 
-import json
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
@@ -18,8 +15,7 @@ from typing import Any
 import httpx
 
 from bench.report import Case, Measure
-from local.plan import REPOSITORY
-from local.settings import clean_environment
+from bench.worker import result_of
 from local.stack import Stack, StackOptions
 
 EACH = 10
@@ -214,17 +210,7 @@ def _token(stack: Stack) -> str:
 
 
 def _worker(**wanted: Any) -> dict[str, Any]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "bench.sync_worker"],
-        input=json.dumps(wanted),
-        stdout=subprocess.PIPE,
-        cwd=REPOSITORY,
-        env=clean_environment(),
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+    return result_of("bench.sync_worker", wanted)
 
 
 def _seconds(result: dict[str, Any]) -> Measure:
