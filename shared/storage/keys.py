@@ -183,7 +183,8 @@ def finding(customer: str, contract_service: int) -> str:
 
 def moment(when: datetime) -> str:
     """A moment as sortable text in UTC with microseconds."""
-    return when.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    text = when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return text.replace("-", "").replace(":", "") + "Z"
 
 
 def customer_shard(customer: str) -> str:

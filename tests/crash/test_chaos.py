@@ -6,7 +6,6 @@ other counts, `CHAOS_SEED=17` and `CHAOS_SHORT_SEED=17` replay one.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from shared.domain.timeline import Timeline, first_difference, fold
 from shared.domain.unusable import Unusable
 from tests.crash.chaos import LONG, SHORT, Chaos, Size
 from tests.world import checks
+from tests.world.loop import run
 from tests.world.world import CONTRACT_END, CONTRACT_START, CUSTOMER, World, line_id, subscription_id
 
 _LAST_LINES = 120
@@ -50,7 +50,7 @@ def ends_right(seeds: range, size: Size, setting: str) -> None:
     for seed in seeds:
         chaos = Chaos(seed, size)
         try:
-            asyncio.run(the_bill_is_right_after(chaos))
+            run(the_bill_is_right_after(chaos))
         except BaseException as error:
             schedule = "\n".join(chaos.log[-_LAST_LINES:])
             error.add_note(f"replay with {setting}={seed}\n{schedule}\n{chaos.world.describe()}")

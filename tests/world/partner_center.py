@@ -6,7 +6,6 @@ clock has reached their moment. Upgrades and migrations are `tests.world.convers
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import AsyncIterator
 from dataclasses import astuple, dataclass, replace
@@ -197,7 +196,7 @@ class PartnerCenter:
         self.require_presence()
         if customer not in self._resources:
             raise NotFound("customer", customer)
-        return Listing(tuple(copy.deepcopy(list(self._resources[customer].values()))), self._clock.now())
+        return Listing(tuple(map(_answer, self._resources[customer].values())), self._clock.now())
 
     async def subscription(self, customer: str, subscription: str) -> Reading:
         """See PartnerCenterPort."""
@@ -206,7 +205,7 @@ class PartnerCenter:
             raise NotFound("customer", customer)
         if subscription not in self._resources[customer]:
             raise NotFound("subscription", subscription)
-        return Reading(copy.deepcopy(self._resources[customer][subscription]), self._clock.now())
+        return Reading(_answer(self._resources[customer][subscription]), self._clock.now())
 
     async def change(
         self, customer: str, subscription: str, body: dict[str, Any], *, request_id: str, deadline: datetime
@@ -250,7 +249,7 @@ class PartnerCenter:
         if patch.effective_at is not None:
             self.later(patch.effective_at, customer, patch)
         if fault is None:
-            return Applied(copy.deepcopy(self._resources[customer][subscription]), now)
+            return Applied(_answer(self._resources[customer][subscription]), now)
         if fault.kind is ChangeFault.WORKING and patch.effective_at is not None:
             self._working[subscription] = patch.effective_at
             return Working("")
@@ -290,6 +289,12 @@ class PartnerCenter:
 
     def _is_away(self) -> bool:
         return self.away_until is not None and self._clock.now() < self.away_until
+
+
+def _answer(resource: dict[str, Any]) -> dict[str, Any]:
+    """A document of its own, as each answer is."""
+    document: dict[str, Any] = json.loads(json.dumps(resource))
+    return document
 
 
 def effective_at_of(fault: Fault | None, now: datetime, deadline: datetime) -> datetime | None:

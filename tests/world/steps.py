@@ -9,6 +9,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 
@@ -46,6 +47,20 @@ class Steps:
     disturb: Disturbance | None = None
     trace: list[str] = field(default_factory=list)
     dead: bool = False
+    ends: list[int] = field(default_factory=list)  #: how many steps had been done whenever a job was over
+
+    def end(self) -> None:
+        """A job is over: whoever asked for it has its answer, and the next begins with what is stored."""
+        self.ends.append(len(self.trace))
+
+    def moments(self) -> list[Point]:
+        """The points of this run at which a kill leaves a world of its own.
+
+        A process does nothing to the world between the effect of one step and the next step of the same job, so that
+        a kill after the one leaves what a kill before the other leaves. After the last step of a job they differ.
+        """
+        before = [Point(step, Side.BEFORE) for step in range(1, len(self.trace) + 1)]
+        return before + [Point(step, Side.AFTER) for step in sorted(set(self.ends) - {0})]
 
     def die(self) -> None:
         self.dead = True
@@ -61,18 +76,18 @@ class Steps:
         self._alive()
         self.trace.append(label)
         number = len(self.trace)
-        await self._point(label, Point(number, Side.BEFORE))
+        await self._point(label, number, Side.BEFORE)
         return number
 
     async def after(self, label: str, number: int) -> None:
-        await self._point(label, Point(number, Side.AFTER))
+        await self._point(label, number, Side.AFTER)
 
-    async def _point(self, label: str, point: Point) -> None:
-        if self.kill_at == point:
+    async def _point(self, label: str, step: int, side: Side) -> None:
+        if self.kill_at is not None and self.kill_at == Point(step, side):
             self.die()
         self._alive()
         if self.disturb is not None:
-            await self.disturb(self, label, point.side)
+            await self.disturb(self, label, side)
             self._alive()
 
     def _alive(self) -> None:
@@ -91,21 +106,25 @@ class Watched:
     def __getattr__(self, attribute: str) -> Any:
         method = getattr(self._fake, attribute)
         label = f"{self._name}.{attribute}"
+        step: Callable[..., Any]
         if inspect.isasyncgenfunction(method):
-            return lambda *args, **named: self._iterate(label, method(*args, **named))
-        if not inspect.iscoroutinefunction(method):
+            step = partial(self._iterate, label, method)
+        elif inspect.iscoroutinefunction(method):
+            step = partial(self._call, label, method)
+        else:
             return method
+        setattr(self, attribute, step)  # whoever asks again finds it at once
+        return step
 
-        async def call(*args: Any, **named: Any) -> Any:
-            about = args[0] if args and isinstance(args[0], str) else named.get("line", "")
-            where = f"{label} {about}".strip()
-            return await self._steps.call(where, method, *args, **named)
+    async def _call(self, label: str, method: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+        about = args[0] if args and isinstance(args[0], str) else named.get("line", "")
+        return await self._steps.call(f"{label} {about}" if about else label, method, *args, **named)
 
-        return call
-
-    async def _iterate(self, label: str, pages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _iterate(
+        self, label: str, method: Callable[..., AsyncIterator[Any]], *args: Any, **named: Any
+    ) -> AsyncIterator[Any]:
         number = await self._steps.before(label)
-        async for page in pages:
+        async for page in method(*args, **named):
             await self._steps.after(label, number)
             yield page
             number = await self._steps.before(label)

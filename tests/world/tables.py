@@ -17,21 +17,35 @@ class Tables:
     """All tables of one account. Fulfils `TableStore`."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, dict[Key, Row]] = {name: {} for name in TABLES}
+        self._tables: dict[str, dict[str, dict[str, Row]]] = {name: {} for name in TABLES}  # by partition and key
         self._etags = 0
         self.writes: list[tuple[str, str]] = []  #: every row that was ever written, by table and key
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Tables:
+        """Tables of their own with the same rows, which nobody changes in place."""
+        same = Tables()
+        same._tables = {
+            name: {partition: dict(rows) for partition, rows in partitions.items()}
+            for name, partitions in self._tables.items()
+        }
+        same._etags, same.writes = self._etags, list(self.writes)
+        return same
+
     def rows(self, table: str) -> list[Row]:
         """Everything in a table by partition and key, for those who look from outside."""
-        return [self._tables[table][key] for key in sorted(self._tables[table])]
+        partitions = self._tables[table]
+        return [row for partition in sorted(partitions) for row in _sorted(partitions[partition])]
+
+    def _rows_of(self, table: str, partition: str) -> list[Row]:
+        return _sorted(self._tables[table].get(partition, {}))
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:
         """See TableStore."""
-        return self._tables[table].get((partition, key))
+        return self._tables[table].get(partition, {}).get(key)
 
     async def span(self, table: str, partition: str, start: str, end: str, *, limit: int | None = None) -> list[Row]:
         """See TableStore."""
-        found = [row for row in self.rows(table) if row.partition == partition and start <= row.key < end]
+        found = [row for row in self._rows_of(table, partition) if start <= row.key < end]
         return found[: limit or None]
 
     async def page(
@@ -50,9 +64,8 @@ class Tables:
             after = (first, second)
         found = [
             row
-            for row in self.rows(table)
-            if (partition is None or row.partition == partition)
-            and (after is None or (row.partition, row.key) > after)
+            for row in (self.rows(table) if partition is None else self._rows_of(table, partition))
+            if (after is None or (row.partition, row.key) > after)
             and all(row.values.get(name) == value for name, value in equals.items())
         ]
         shown = found[:size]
@@ -61,21 +74,22 @@ class Tables:
 
     async def following(self, table: str, partition: str) -> str | None:
         """See TableStore."""
-        return next((row.partition for row in self.rows(table) if row.partition > partition), None)
+        return min((found for found, rows in self._tables[table].items() if rows and found > partition), default=None)
 
     async def write(self, table: str, writes: Sequence[Write]) -> list[str | None]:
         """See TableStore."""
         guard(writes)
         _require_one_transaction(writes)
-        rows = dict(self._tables[table])
+        partition, _ = _key(writes[0])
+        rows = dict(self._tables[table].get(partition, {}))
         alone = len(writes) == 1
         etags = [self._apply(rows, write, alone=alone) for write in writes]
-        self._tables[table] = rows
+        self._tables[table][partition] = rows
         self.writes += [(table, write.row.key) for write in writes if not isinstance(write, Delete)]
         return etags
 
-    def _apply(self, rows: dict[Key, Row], write: Write, *, alone: bool) -> str | None:
-        key = _key(write)
+    def _apply(self, rows: dict[str, Row], write: Write, *, alone: bool) -> str | None:
+        _, key = _key(write)
         present = rows.get(key)
         match write:
             case Insert() if present is not None:
@@ -93,6 +107,10 @@ class Tables:
                 self._etags += 1
                 rows[key] = replace(row, values=dict(row.values), etag=f'W/"{self._etags}"')
         return f'W/"{self._etags}"'
+
+
+def _sorted(rows: dict[str, Row]) -> list[Row]:
+    return [rows[key] for key in sorted(rows)]
 
 
 def _key(write: Write) -> Key:

@@ -185,15 +185,18 @@ class World:
     async def run(self, process: Process, job: Callable[[App], Awaitable[T]]) -> T | None:
         """Let a process do something; None where it was killed meanwhile."""
         try:
-            return await job(process.app)
+            answer = await job(process.app)
         except Killed:
             self.bury(process)
             return None
+        process.steps.end()
+        return answer
 
     async def deliver_one(self, process: Process, message: Message) -> None:
         """What the functions host does with a delivery: complete it on return, abandon it on an exception."""
         try:
             await deliver(process.app, message.delivery)
+            process.steps.end()
         except Killed:
             self.bury(process)
         except Exception:  # noqa: BLE001 - so does the host, whatever a function raises
@@ -211,20 +214,25 @@ class World:
         for _ in range(_ROUNDS):
             if process.steps.dead:
                 process = self.start()
-            message = self.broker.receive(process.name)
-            if message is not None:
-                await self.deliver_one(process, message)
-                continue
-            if self._alarm_due():
-                await self.run(process, wake)
-                if self._alarm_due() and not process.steps.dead:
-                    self.clock.advance(timedelta(seconds=30))  # the timer's own interval
-                continue
-            moment = self.next_moment()
-            if moment is None:
+            if not await self.turn(process):
                 return process
-            self.clock.advance(max(moment - self.clock.now(), _TICK))
         raise NeverQuietError(self.describe())
+
+    async def turn(self, process: Process) -> bool:
+        """One delivery, one wake, or the time until something happens; False where no message and no alarm is left."""
+        message = self.broker.receive(process.name)
+        if message is not None:
+            await self.deliver_one(process, message)
+            return True
+        if self._alarm_due():
+            await self.run(process, wake)
+            if self._alarm_due() and not process.steps.dead:
+                self.clock.advance(timedelta(seconds=30))  # the timer's own interval
+            return True
+        moment = self.next_moment()
+        if moment is not None:
+            self.clock.advance(max(moment - self.clock.now(), _TICK))
+        return moment is not None
 
     def next_moment(self) -> datetime | None:
         """When something happens next by itself: an alarm, the end of a dead host's lock, an effect under way."""
