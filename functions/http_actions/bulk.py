@@ -8,13 +8,14 @@ from typing import Any
 import azure.functions as func
 from pydantic.alias_generators import to_camel
 
+from functions.http_actions import long_work
 from functions.http_actions import representations as show
 from functions.http_actions.answers import operations as answers
 from functions.http_actions.answers.common import Page
 from functions.http_actions.bulk_items import BulkBody, wishes_of
-from functions.http_actions.endpoint import GUID, Answer, Call, Paged, endpoint
-from functions.http_actions.problems import BadRequest, retry_after
-from shared.domain.bulk import Bulk, Item, counts
+from functions.http_actions.endpoint import Answer, Call, Paged, endpoint
+from functions.http_actions.problems import retry_after
+from shared.domain.bulk import Item, counts
 from shared.domain.operation import Operation
 from shared.identity import Role
 from shared.usecases.bulk import BulkRequest, Progress, operations_of, progress, take_in
@@ -51,8 +52,7 @@ async def bulk(call: Call) -> Answer:
 async def get_bulk(call: Call) -> Answer:
     """How far a bulk has come: counts, and the outcome of each item."""
     found = await _find(call)
-    headers = {} if found.bulk.finished_at else retry_after(_LOOK_AGAIN)
-    return Answer(_shown(found), headers=headers)
+    return Answer(_shown(found), headers=long_work.look_again(found.bulk, _LOOK_AGAIN))
 
 
 @blueprint.function_name("list_bulk_items")
@@ -73,10 +73,7 @@ async def _find(call: Call) -> Progress:
     """The bulk that a route names. Raises BadRequest with status 404 where there is none, Forbidden where one of its
     customers is beyond the caller's reach.
     """
-    identity = call.text("bulk").lower()
-    found = await progress(call.app, identity) if GUID.fullmatch(identity) else None
-    if found is None:
-        raise BadRequest("bulk_not_found", f"There is no bulk {identity[:64]}.", status=404)
+    found = await long_work.find(call, "bulk", lambda identity: progress(call.app, identity))
     for item in found.items:
         call.caller.reach.require(item.wish.customer)
     return found
@@ -84,24 +81,12 @@ async def _find(call: Call) -> Progress:
 
 def _shown(found: Progress) -> dict[str, Any]:
     return {
-        **_bulk(found.bulk),
+        **long_work.progress(found.bulk),
+        **long_work.pause(found.bulk),
         "counts": {to_camel(status.value): number for status, number in counts(found.items).items()},
         "items": [_item(item) for item in found.items],
         "links": {"self": f"/api/bulk/{found.bulk.id}", "items": f"/api/bulk/{found.bulk.id}/items"},
     }
-
-
-def _bulk(item: Bulk) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "id": item.id,
-        "status": "finished" if item.finished_at else "running",
-        "requestedAt": show.moment(item.requested_at),
-        "requestedBy": item.requested_by,
-        "finishedAt": show.moment(item.finished_at),
-    }
-    if item.paused_until is not None:
-        shown |= {"pausedUntil": show.moment(item.paused_until), "pausedBecause": item.paused_because}
-    return shown
 
 
 def _item(item: Item, operation: Operation | None = None) -> dict[str, Any]:

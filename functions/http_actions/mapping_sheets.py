@@ -13,10 +13,11 @@ from urllib.parse import quote
 import azure.functions as func
 from pydantic import Field
 
+from functions.http_actions import long_work
 from functions.http_actions import representations as show
 from functions.http_actions.answers import imports as answers
 from functions.http_actions.answers.common import Page
-from functions.http_actions.endpoint import GUID, Answer, Call, Paged, Query, endpoint
+from functions.http_actions.endpoint import Answer, Call, Paged, Query, endpoint
 from functions.http_actions.problems import BadRequest, retry_after
 from shared.domain.errors import Refused
 from shared.domain.mapping_import import MOST_BYTES, MOST_ROWS, Import, Item, RowStatus
@@ -115,7 +116,7 @@ async def import_(call: Call) -> Answer:
 async def get_import(call: Call) -> Answer:
     """How far an import has come."""
     job = await _find(call)
-    return Answer(_shown(job), headers={} if job.finished_at else retry_after(_LOOK_AGAIN))
+    return Answer(_shown(job), headers=long_work.look_again(job, _LOOK_AGAIN))
 
 
 @blueprint.function_name("list_mapping_import_rows")
@@ -169,10 +170,7 @@ def _invalid(wrong: list[Wrong]) -> Refused:
 
 async def _find(call: Call) -> Import:
     """The import that a route names. Raises BadRequest with status 404, Forbidden where it is somebody else's."""
-    identity = call.text("job").lower()
-    stored = await call.app.mappings.imports.get(identity) if GUID.fullmatch(identity) else None
-    if stored is None:
-        raise BadRequest("import_not_found", f"There is no import {identity[:64]}.", status=404)
+    stored = await long_work.find(call, "import", call.app.mappings.imports.get, parameter="job")
     if call.caller.reach.customers is not None and stored.value.requested_by != call.caller.id:
         raise Forbidden("The import may concern other customers than yours.", "customer_forbidden")
     return stored.value
@@ -202,13 +200,10 @@ def _mark(place: Place) -> str:
 
 
 def _shown(job: Import) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    return {
         "id": job.id,
         "dryRun": job.dry_run,
-        "status": "finished" if job.finished_at else "running",
-        "requestedAt": show.moment(job.requested_at),
-        "requestedBy": job.requested_by,
-        "finishedAt": show.moment(job.finished_at),
+        **long_work.progress(job),
         "size": job.size,
         "counts": {status.value: number for status, number in job.progress.items()},
         "links": {
@@ -216,10 +211,8 @@ def _shown(job: Import) -> dict[str, Any]:
             "rows": f"/api/mappings/imports/{job.id}/rows",
             "refused": f"/api/mappings/imports/{job.id}/rows?status=refused",
         },
+        **long_work.pause(job),
     }
-    if job.paused_until is not None:
-        shown |= {"pausedUntil": show.moment(job.paused_until), "pausedBecause": job.paused_because}
-    return shown
 
 
 def _item(item: Item) -> dict[str, Any]:

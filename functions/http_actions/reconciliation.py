@@ -10,10 +10,11 @@ import azure.functions as func
 from pydantic import Field
 
 from functions.http_actions import desk as shape
+from functions.http_actions import long_work
 from functions.http_actions import representations as show
 from functions.http_actions.answers import desk as answers
 from functions.http_actions.answers.operations import Decided
-from functions.http_actions.endpoint import GUID, Answer, Body, Call, NothingBody, Paged, endpoint
+from functions.http_actions.endpoint import Answer, Body, Call, NothingBody, Paged, endpoint
 from functions.http_actions.problems import BadRequest, plain, retry_after
 from functions.http_actions.reach import all_within_reach, within_reach
 from shared.domain.operation import Operation
@@ -116,11 +117,10 @@ async def start_reconciliation(call: Call) -> Answer:
 async def get_reconciliation_run(call: Call) -> Answer:
     """How far a run has come, and its totals."""
     call.caller.reach.require_all()
-    identity = call.text("reconciliation").lower()
-    stored = await call.app.desk.job_of(Reconciliation, identity) if GUID.fullmatch(identity) else None
-    if stored is None:
-        raise BadRequest("reconciliation_not_found", f"There is no reconciliation {identity[:64]}.", status=404)
-    return Answer(run(stored.value), headers={} if stored.value.finished_at else retry_after(_LOOK_AGAIN))
+    found = await long_work.find(
+        call, "reconciliation", lambda identity: call.app.desk.job_of(Reconciliation, identity)
+    )
+    return Answer(run(found.value), headers=long_work.look_again(found.value, _LOOK_AGAIN))
 
 
 @blueprint.function_name("accept_finding")
@@ -225,11 +225,7 @@ def finding(item: Finding) -> dict[str, Any]:
 def run(item: Reconciliation) -> dict[str, Any]:
     """A run with its totals; money is a month's."""
     return {
-        "id": item.id,
-        "status": "finished" if item.finished_at else "running",
-        "requestedAt": show.moment(item.requested_at),
-        "requestedBy": item.requested_by,
-        "finishedAt": show.moment(item.finished_at),
+        **long_work.progress(item),
         "pausedBecause": item.paused_because or None,
         "lines": item.lines,
         "unsettledLines": item.unsettled,

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 import azure.functions as func
 from pydantic import Field
 
-from functions.http_actions import representations as show
+from functions.http_actions import long_work
 from functions.http_actions.answers import desk as answers
 from functions.http_actions.dead_letters import Age, policy_of, resubmission_of
-from functions.http_actions.endpoint import GUID, Answer, Body, Call, Guid, NothingBody, Paged, endpoint
-from functions.http_actions.problems import BadRequest, camel, plain, retry_after
+from functions.http_actions.endpoint import Answer, Body, Call, Guid, NothingBody, Paged, endpoint
+from functions.http_actions.problems import camel, plain, retry_after
 from functions.http_actions.reach import within_reach
 from shared.domain.desk_jobs import DeadLetterFilter, Resubmission
 from shared.domain.operation import Operation
@@ -84,16 +84,13 @@ async def resubmit_dead_letters(call: Call) -> Answer:
 @endpoint(Role.DEAD_LETTERS, answers.Resubmission, headers=("Retry-After",))
 async def get_resubmission(call: Call) -> Answer:
     """How far a re-submission of many has come."""
-    identity = call.text("resubmission").lower()
-    stored = await call.app.desk.job_of(Resubmission, identity) if GUID.fullmatch(identity) else None
-    if stored is None:
-        raise BadRequest("resubmission_not_found", f"There is no re-submission {identity[:64]}.", status=404)
-    job = stored.value
+    found = await long_work.find(call, "resubmission", lambda identity: call.app.desk.job_of(Resubmission, identity))
+    job = found.value
     if job.wanted.customers is None:
         call.caller.reach.require_all()
     for customer in job.wanted.customers or ():
         call.caller.reach.require(customer)
-    return Answer(_job(job), headers={} if job.finished_at else retry_after(_LOOK_AGAIN))
+    return Answer(_job(job), headers=long_work.look_again(job, _LOOK_AGAIN))
 
 
 @blueprint.function_name("sweep_dead_letters")
@@ -137,11 +134,7 @@ def _would(operation: Operation, found: dict[int, LineOutlook]) -> dict[str, Any
 
 def _job(job: Resubmission) -> dict[str, Any]:
     return {
-        "id": job.id,
-        "status": "finished" if job.finished_at else "running",
-        "requestedAt": show.moment(job.requested_at),
-        "requestedBy": job.requested_by,
-        "finishedAt": show.moment(job.finished_at),
+        **long_work.progress(job),
         "pausedBecause": job.paused_because or None,
         "driftPolicy": job.policy.value if job.policy else DriftPolicy.REVIEW.value,
         "reason": job.reason,

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from shared.domain.actions import Action
 from shared.domain.asks import Ask
+from shared.domain.long_work import LongWork, WorkKind, together
 
 MOST_ITEMS = 100  # as many rows as one transaction of table storage takes
-MOST_TRIES = 12  # of an item that is in the way of something that passes: about two hours with the default waits
-GIVE_UP = timedelta(hours=24)  # a change that somebody asked for yesterday may not be what he wants today
 
 
 class ItemStatus(StrEnum):
@@ -105,27 +105,19 @@ class Item:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """The whole: who asked when, how many items there are, when it is looked at again, and whether it is over.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulk(LongWork):
+    """The whole, with the number of its items."""
 
-    `pauses` counts the pauses in a row that Partner Center has made us take.
-    """
+    kind: ClassVar[WorkKind] = WorkKind.BULK
 
-    id: str
-    requested_at: datetime
-    requested_by: str
     size: int
-    alarm_due: datetime
-    finished_at: datetime | None = None
-    paused_until: datetime | None = None
-    paused_because: str = ""
-    pauses: int = 0
 
 
 def next_round(items: Iterable[Item], now: datetime, most: int) -> list[Item]:
     """The items whose turn it is: of each subscription the first open one, if it is due; `most` at once."""
-    return [item for item in _firsts(items) if item.not_before is None or item.not_before <= now][:most]
+    due = [item for item in _firsts(items) if item.not_before is None or item.not_before <= now]
+    return together(due)[:most]
 
 
 def next_moment(items: Iterable[Item], now: datetime) -> datetime | None:

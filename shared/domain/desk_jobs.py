@@ -1,13 +1,16 @@
 """Long work that a person at the desk asks for: it is stored, worked off in stints, and survives whoever works on it.
 
-Pure. `shared.usecases.desk_work` claims and finishes; what each kind does is in a use case of its own.
+Pure. What each kind of job does is in a use case of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import ClassVar
 
+from shared.domain.long_work import LongWork, WorkKind
+from shared.domain.operation import CRASH_LIMIT
 from shared.domain.planning import DriftPolicy
 
 MOST_PROBLEMS = 50  # that a job names one by one; the others are counted
@@ -23,23 +26,18 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What all of them have. `begun` counts the stints that were begun and not ended in order.
+class Job(LongWork):
+    """What all of them have. Everything up to `cursor` is done."""
 
-    Everything up to `cursor` is done.
-    """
+    kind: ClassVar[WorkKind] = WorkKind.JOB
 
-    id: str
-    requested_at: datetime
-    requested_by: str
     request_hash: str = ""
-    alarm_due: datetime
-    begun: int = 0
     cursor: str = ""
-    finished_at: datetime | None = None
-    paused_because: str = ""
-    pauses: int = 0
     problems: tuple[Failure, ...] = ()
+
+    def hopeless(self, now: datetime) -> bool:  # noqa: ARG002 - a job may take days
+        """Whether it was begun too often without an end."""
+        return self.begun >= CRASH_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

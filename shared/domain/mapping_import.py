@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
+from shared.domain.long_work import CRASH_LOOP, MOST_TRIES, LongWork, WorkKind, together
 from shared.domain.mapping_sheet import MappingRow, Numbered
+from shared.domain.operation import CRASH_LIMIT
 
 MOST_ROWS = 5000
 MOST_BYTES = 2 * 1024 * 1024
 PART = 40  # rows of a part: its row in storage stays far below a mebibyte
-MOST_TRIES = 12  # of a row that is in the way of something that passes: about two hours with the default waits
-GIVE_UP = timedelta(hours=24)
 
 
 class RowStatus(StrEnum):
@@ -42,7 +43,8 @@ class Change(StrEnum):
 class Item:
     """One row: `number` in the sheet, what becomes of it, and for a subscription its line and operation.
 
-    `creates_line`: a line is made, or would be. `column` is the one that a refusal is about, or "".
+    `creates_line`: a line is made, or would be. `column` is the one that a refusal is about, or "". `tries` counts the
+    times that something was in its way, `begun` those that it was begun and not ended in order.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Item:
     units: str = ""  # adopt or push
     name: str = ""  # of the company or the service
     tries: int = 0
+    begun: int = 0
     not_before: datetime | None = None
 
     @property
@@ -66,9 +69,13 @@ class Item:
         """Whether nothing more will happen to it here."""
         return self.status is not RowStatus.PENDING
 
+    def started(self) -> Item:
+        """It is about to be worked on; one that never came to an end is not any more."""
+        return self.refused(*CRASH_LOOP, "") if self.begun >= CRASH_LIMIT else replace(self, begun=self.begun + 1)
+
     def unchanged(self) -> Item:
         """It is mapped so already."""
-        return replace(self, status=RowStatus.UNCHANGED, code="", sentence="", column="", not_before=None)
+        return replace(self, status=RowStatus.UNCHANGED, code="", sentence="", column="", begun=0, not_before=None)
 
     def done(self, change: Change, *, name: str = "") -> Item:
         """It was carried out, or would be."""
@@ -76,13 +83,15 @@ class Item:
 
     def refused(self, code: str, sentence: str, column: str) -> Item:
         """It will not be carried out."""
-        return replace(self, status=RowStatus.REFUSED, code=code, sentence=sentence, column=column, not_before=None)
+        return replace(
+            self, status=RowStatus.REFUSED, code=code, sentence=sentence, column=column, begun=0, not_before=None
+        )
 
-    def waiting(self, code: str, sentence: str, until: datetime) -> Item:
-        """To be tried again; the last of its tries is the end of it."""
-        if self.tries + 1 >= MOST_TRIES:
+    def waiting(self, code: str, sentence: str, until: datetime, *, counted: bool = True) -> Item:
+        """To be tried again. Where it is counted, not the whole vendor in the way, the last of its tries is the end."""
+        if counted and self.tries + 1 >= MOST_TRIES:
             return self.refused(code, sentence, "")
-        return replace(self, code=code, sentence=sentence, tries=self.tries + 1, not_before=until)
+        return replace(self, code=code, sentence=sentence, tries=self.tries + counted, begun=0, not_before=until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,9 @@ class Part:
     def due(self, now: datetime) -> list[Item]:
         """The rows whose turn it is: of one kind, since subscriptions need what customers and products have mapped."""
         left = [item for item in self.items if not item.settled]
-        return [item for item in left if item.row.kind == left[0].row.kind and (item.not_before or now) <= now]
+        return together(
+            [item for item in left if item.row.kind == left[0].row.kind and (item.not_before or now) <= now]
+        )
 
     def next_moment(self, now: datetime) -> datetime:
         """When the next of its rows is due."""
@@ -113,27 +124,17 @@ class Part:
         return replace(self, items=tuple(changed.get(item.number, item) for item in self.items))
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
-    """The whole: who asked when, how far it has come, and when it is looked at again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import(LongWork):
+    """The whole. `part` is the part that is worked on; `counts` are those of the parts before it."""
 
-    `part` is the part that is worked on; `counts` are those of the parts before it. `pauses` counts the pauses in a row
-    that a vendor has made us take.
-    """
+    kind: ClassVar[WorkKind] = WorkKind.IMPORT
 
-    id: str
-    requested_at: datetime
-    requested_by: str
     dry_run: bool
     size: int
     parts: int
-    alarm_due: datetime
     part: int = 0
     counts: dict[str, int] = field(default_factory=dict)
-    finished_at: datetime | None = None
-    paused_until: datetime | None = None
-    paused_because: str = ""
-    pauses: int = 0
 
     def past(self, part: Part) -> Import:
         """The import after a part whose rows are all settled."""

@@ -36,14 +36,14 @@ class Desk:
         (etag,) = await self._store.write(_TABLE, [Replace(_row(stored.value, stored.etag))])
         return Stored(stored.value, etag)
 
-    async def job(self, identity: str) -> Stored[Job] | None:
+    async def get(self, identity: str) -> Stored[Job] | None:
         """A job of any kind."""
         row = await self._store.get(_TABLE, keys.DESK, keys.job(identity))
         return from_row(_KINDS[text_of(row.values, "kind")], row) if row else None
 
     async def job_of(self, kind: type[J], identity: str) -> Stored[J] | None:
         """A job of one kind; None where there is none, or one of another kind."""
-        found = await self.job(identity)
+        found = await self.get(identity)
         return Stored(found.value, found.etag) if found is not None and isinstance(found.value, kind) else None
 
     async def put_finding(self, finding: Finding) -> None:

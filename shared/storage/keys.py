@@ -9,6 +9,7 @@ import hashlib
 import re
 from datetime import UTC, date, datetime
 
+from shared.domain.long_work import WorkAddress
 from shared.domain.operation import Address
 
 ALARM_SHARDS = ("0", "1", "2", "3")
@@ -21,7 +22,6 @@ GRANTS = "grants"
 BULKS = "bulks"
 BULK = "bulk"  # what the partitions of bulks and of their items begin with
 AFTER_BULKS = "bulkz"  # no partition of a bulk sorts after it
-BULK_ALARMS = "bulk"
 REVIEWS = "reviews"  # operations that wait for a person's release
 TOUCHED = "touched"  # customers that a full sync must look at, whatever their prints say
 MOMENTS = "moments"  # customers by their next moments: due, calendar, legacy
@@ -32,10 +32,8 @@ WEBHOOKS = "webhooks"  # hints that were not followed yet, and events that were 
 FACTS = "fact"  # what was found out about something
 FORGOTTEN = "forgotten"  # what remains of the deletion of a customer's data
 IMPORTS = "imports"  # imports of mappings with their idempotency
-IMPORT_ALARMS = "import"
 HANDLED = "handled"  # audit records that were handled, by day
 DESK = "desk"  # long work that somebody at the dead-letter desk asked for, and tickets
-JOB_ALARMS = "job"
 FINDINGS = "findings"  # of the last reconciliation
 
 
@@ -140,29 +138,21 @@ def import_parts(first: int) -> tuple[str, str]:
     return import_part(first), "P;"
 
 
-def alarm_shard(address: Address) -> str:
-    """The alarm partition of an operation."""
+def alarm_partition(address: Address | WorkAddress) -> str:
+    """The partition of an alarm: of operations one of the shards, of long work its kind."""
+    if isinstance(address, WorkAddress):
+        return address.kind.value
     return ALARM_SHARDS[hashlib.sha256(str(address).encode()).digest()[0] % len(ALARM_SHARDS)]
 
 
-def alarm(due: datetime, address: Address) -> str:
-    """An alarm; alarms of a shard sort by the moment they are due."""
+def alarm(due: datetime, address: Address | WorkAddress) -> str:
+    """An alarm; alarms of a partition sort by the moment they are due."""
     return f"{moment(due)}:{address}"
-
-
-def bulk_alarm(due: datetime, identity: str) -> str:
-    """An alarm of a bulk; they are in a partition of their own and sort by the moment they are due."""
-    return f"{moment(due)}:{identity}"
 
 
 def job(identity: str) -> str:
     """A job of the desk, in the partition of all jobs."""
     return f"J:{identity}"
-
-
-def job_alarm(due: datetime, identity: str) -> str:
-    """An alarm of a job; they are in a partition of their own and sort by the moment they are due."""
-    return f"{moment(due)}:{identity}"
 
 
 def ticket(about: str) -> str:

@@ -53,12 +53,12 @@ async def take_in(app: App, request: BulkRequest) -> Progress:
     if used is not None and used.value.expires > app.now():
         return await _replayed(app, request, used.value)
     now = app.now()
-    bulk = Bulk(app.new_id(), now, request.caller, len(request.wishes), alarm_due=now)
+    bulk = Bulk(id=app.new_id(), requested_at=now, requested_by=request.caller, alarm_due=now, size=len(request.wishes))
     items = tuple(Item(position, wish) for position, wish in enumerate(request.wishes))
     replay = BulkReplay(request.request_hash, bulk.id, expires=now + app.times.idempotency)
     try:
         async with asyncio.timeout(app.times.accept.total_seconds()):
-            await app.alarms.set_bulk(bulk.id, bulk.alarm_due)
+            await app.alarms.set(bulk.address, bulk.alarm_due)
             await app.bulks.add_items(bulk.id, items)
             await app.bulks.add(bulk, request.row_key, Stored(replay, used.etag if used else None))
     except WriteConflict:

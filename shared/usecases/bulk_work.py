@@ -1,10 +1,8 @@
-"""Work off a bulk: a worker claims it for as long as one round may last, and asks for one action a subscription.
+"""Work off a bulk, round by round: one action a subscription at once, each outcome stored by itself.
 
-    claim (alarm and row move on) ─▶ round: first open item of up to eight subscriptions ─▶ outcomes ─▶ next round
-                                        │ each: begun stored ─▶ act ─▶ outcome stored
+    round: first open item of up to eight subscriptions ─▶ each: begun stored ─▶ act ─▶ outcome stored ─▶ next round
 
-A claim is the bulk's alarm, moved to when somebody else shall go on. Whatever is done twice, an action is done once:
-its idempotency key is the bulk's id and the item's position.
+Whatever is done twice, an action is done once: its idempotency key is the bulk's id and the item's position.
 """
 
 from __future__ import annotations
@@ -12,94 +10,47 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from shared import telemetry
-from shared.domain.bulk import GIVE_UP, MOST_TRIES, Bulk, Item, next_moment, next_round
+from shared.domain.bulk import Bulk, Item, next_moment, next_round
 from shared.domain.errors import CspError, Malformed, Misconfigured, NotFound, Refused, RetryLater
+from shared.domain.long_work import CRASH_LOOP, MOST_TRIES, Pause, WorkKind
 from shared.domain.operation import CRASH_LIMIT
-from shared.storage.alarms import BulkAlarm
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.act import AlreadySo, Expect, Request, act
 from shared.usecases.app import App
+from shared.usecases.long_work import Claim, Next, Procedure, pause, wake_long_work
 
 log = logging.getLogger(__name__)
 
-_ALARMS = 50
 _AT_ONCE = 8
-_STINT = timedelta(seconds=20)  # of one run of the wake timer, which has other work too
 _PASSES = frozenset({"operation_in_progress", "changed_meanwhile"})  # refusals that something else's end lifts
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Partner Center is away or does not let us in: all items wait."""
-
-    until: datetime
-    because: str
-
-
 async def wake_bulks(app: App) -> Counter[str]:
-    """Work off the bulks that are due, the longest waiting first. One failure does not stop the others."""
-    counts: Counter[str] = Counter()
-    stop_at = app.now() + _STINT
-    for alarm in await app.alarms.due_bulks(app.now(), limit=_ALARMS):
-        if app.now() >= stop_at:
-            break
-        try:
-            counts[await handle(app, alarm, stop_at)] += 1
-        except WriteConflict:
-            counts["conflict"] += 1  # somebody else is at it
-        except CspError as error:
-            counts["failed"] += 1
-            telemetry.tell(log, "bulk_waits", level=logging.WARNING, error=error, bulk=alarm.bulk)
-        except Exception as error:  # noqa: BLE001 - one bulk that cannot be handled must not keep the others from waking
-            counts["failed"] += 1
-            telemetry.tell(log, "bulk_failed", level=logging.ERROR, error=error, bulk=alarm.bulk)
-    return counts
+    """Work off the bulks that are due."""
+    return await wake_long_work(app, _BULKS)
 
 
-async def handle(app: App, alarm: BulkAlarm, stop_at: datetime) -> str:
-    """Do what one alarm's bulk needs."""
-    stored = await app.bulks.get(alarm.bulk)
-    if stored is None:
-        if app.now() > alarm.due + app.times.orphan:
-            await app.bulks.remove_items(alarm.bulk)
-            await app.alarms.clear_bulk(alarm.bulk, alarm.due)
-        return "bulk_orphan"
-    bulk = stored.value
-    superseded = bulk.alarm_due != alarm.due and await app.alarms.bulk_exists(bulk.id, bulk.alarm_due)
-    if superseded:
-        await app.bulks.save(stored)  # makes a mover late who has set this alarm and not stored it: none is lost
-    if superseded or bulk.finished_at is not None:
-        await app.alarms.clear_bulk(bulk.id, alarm.due)
-        return "bulk_rest"
-    await work_off(app, Stored(replace(bulk, alarm_due=alarm.due), stored.etag), stop_at)
-    return "bulk"
-
-
-async def work_off(app: App, stored: Stored[Bulk], stop_at: datetime) -> None:
+async def _rounds(app: App, claim: Claim[Bulk]) -> Next:
     """Go round after round until nothing is due, time is over, or Partner Center lets us go no further."""
     while True:
-        stored = await _look_again(app, stored, app.now() + _round_time(app))
-        items = await app.bulks.items(stored.value.id)
-        if app.now() > stored.value.requested_at + GIVE_UP:
-            await _give_up(app, stored.value, items)
-            break
+        items = await app.bulks.items(claim.work.id)
         due = next_round((item.value for item in items), app.now(), _AT_ONCE)
-        if not due:
-            break
+        if not due or app.now() >= claim.stop_at:
+            return next_moment((item.value for item in items), app.now())
         by_position = {item.value.position: item for item in items}
-        pause = await _round(app, stored.value, [by_position[item.position] for item in due])
-        stored = Stored(_paused(stored.value, pause), stored.etag)
-        if pause is not None or app.now() >= stop_at:
-            break
-    await _wait_or_rest(app, stored)
+        paused = await _round(app, claim.work, [by_position[item.position] for item in due])
+        if paused is not None:
+            return paused
+        if claim.work.pauses:
+            await claim.save(claim.work.resumed())
 
 
-def _round_time(app: App) -> timedelta:
+def _longest(app: App) -> timedelta:
     """The longest that one action may take: reading, accepting, calling."""
     return app.times.accept + 3 * app.times.partner_timeout
 
@@ -112,20 +63,13 @@ async def _round(app: App, bulk: Bulk, items: list[Stored[Item]]) -> Pause | Non
             raise result
         if result is not None:
             pauses.append(result)
-    return max(pauses, key=lambda pause: pause.until, default=None)
-
-
-def _paused(bulk: Bulk, pause: Pause | None) -> Bulk:
-    if pause is None:
-        return replace(bulk, paused_until=None, paused_because="", pauses=0)
-    return replace(bulk, paused_until=pause.until, paused_because=pause.because, pauses=bulk.pauses + 1)
+    return max(pauses, key=lambda found: found.until, default=None)
 
 
 async def _one(app: App, bulk: Bulk, stored: Stored[Item]) -> Pause | None:
     """Carry out one item and store what came of it; a lost race leaves it to the one who won."""
     if stored.value.begun >= CRASH_LIMIT:
-        sentence = f"It was begun {CRASH_LIMIT} times and never ended; the log has the cause."
-        await _store(app, bulk, Stored(stored.value.refused("crash_loop", sentence, 500, app.now()), stored.etag))
+        await _store(app, bulk, Stored(stored.value.refused(*CRASH_LOOP, 500, app.now()), stored.etag))
         return None
     try:
         begun = replace(stored.value, begun=stored.value.begun + 1)
@@ -134,9 +78,9 @@ async def _one(app: App, bulk: Bulk, stored: Stored[Item]) -> Pause | None:
         return None
     if app.now() >= bulk.alarm_due:
         return None  # we slept for so long that somebody else may be at it
-    item, pause = await _outcome(app, bulk, stored.value)
+    item, paused = await _outcome(app, bulk, stored.value)
     await _store(app, bulk, Stored(item, stored.etag))
-    return pause
+    return paused
 
 
 async def _store(app: App, bulk: Bulk, stored: Stored[Item]) -> None:
@@ -151,22 +95,17 @@ async def _outcome(app: App, bulk: Bulk, item: Item) -> tuple[Item, Pause | None
     try:
         done = await act(app, request_of(bulk, item))
     except (RetryLater, Misconfigured) as error:
-        pause = _pause(app, bulk, error)
+        paused = pause(app, bulk, error)
         code = "misconfigured" if isinstance(error, Misconfigured) else "unavailable"
-        return item.waiting(code, error.reason, pause.until, counted=False), pause
+        return item.waiting(code, error.reason, paused.until, counted=False), paused
     except (CspError, WriteConflict) as error:
         return _not_done(app, item, error), None
     except Exception as error:  # noqa: BLE001 - the other items go on
-        telemetry.tell(log, "bulk_failed", level=logging.ERROR, error=error, bulk=bulk.id, position=item.position)
+        telemetry.tell(log, "bulk_item_failed", level=logging.ERROR, error=error, bulk=bulk.id, position=item.position)
         return _in_the_way(app, item, "internal_error", "Something went wrong on our side.", 500), None
     if isinstance(done, AlreadySo):
         return item.already_done(app.now()), None
     return item.accepted(str(done.operation.address), app.now()), None
-
-
-def _pause(app: App, bulk: Bulk, error: RetryLater | Misconfigured) -> Pause:
-    asked = error.after if isinstance(error, RetryLater) else app.times.misconfigured
-    return Pause(app.now() + (asked or app.times.backoff(bulk.pauses)), error.reason)
 
 
 def _not_done(app: App, item: Item, error: Exception) -> Item:
@@ -216,34 +155,23 @@ def _in_the_way(app: App, item: Item, code: str, sentence: str, status: int) -> 
     return item.waiting(code, sentence, app.now() + app.times.backoff(item.tries), counted=True)
 
 
-async def _give_up(app: App, bulk: Bulk, items: list[Stored[Item]]) -> None:
+async def _give_up(app: App, claim: Claim[Bulk]) -> Next:
     """Refuse what could not be asked for within a day."""
-    for stored in items:
+    bulk = claim.work
+    for stored in await app.bulks.items(bulk.id):
         item = stored.value
         if not item.settled:
             sentence = item.sentence or bulk.paused_because or "Partner Center could not be asked for a day."
             given_up = item.refused(item.code or "unavailable", sentence, 503, app.now())
             await app.bulks.save_item(bulk.id, Stored(given_up, stored.etag))
+    return None
 
 
-async def _wait_or_rest(app: App, stored: Stored[Bulk]) -> None:
-    """Set the alarm of what is left; an alarm goes only after the row is at rest."""
-    bulk = stored.value
-    items = [item.value for item in await app.bulks.items(bulk.id)]
-    due = next_moment(items, app.now())
-    if due is not None:
-        await _look_again(app, stored, max(due, bulk.paused_until or due))
-        return
-    finished = replace(bulk, finished_at=app.now(), paused_until=None, paused_because="")
-    await app.bulks.save(Stored(finished, stored.etag))
-    await app.alarms.clear_bulk(bulk.id, bulk.alarm_due)
-
-
-async def _look_again(app: App, stored: Stored[Bulk], due: datetime) -> Stored[Bulk]:
-    """Exchange the bulk's alarm for another and store the bulk. Raises WriteConflict."""
-    bulk = stored.value
-    await app.alarms.set_bulk(bulk.id, due)
-    stored = await app.bulks.save(Stored(replace(bulk, alarm_due=due), stored.etag))
-    if bulk.alarm_due != due:
-        await app.alarms.clear_bulk(bulk.id, bulk.alarm_due)
-    return stored
+_BULKS = Procedure(
+    WorkKind.BULK,
+    lambda app: app.bulks,
+    _rounds,
+    _give_up,
+    _longest,
+    forget=lambda app, identity: app.bulks.remove_items(identity),
+)

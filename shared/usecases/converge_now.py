@@ -8,31 +8,23 @@ treats a hand edit by the line's drift policy. A line that is as it shall be cos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from shared.domain.errors import Malformed
-from shared.domain.known import Intention, Known
+from shared.domain.errors import Malformed, Refused
 from shared.domain.line import Line, Verdict, echo_of, judge
 from shared.domain.operation import (
     PUSHABLE,
     Address,
-    Event,
     Kind,
     Leg,
     LegStatus,
-    Operation,
-    PartnerLeg,
-    PartnerStatus,
 )
 from shared.domain.planning import Nothing, plan
 from shared.domain.reading import Reading, read
 from shared.domain.timeline import Target, Window, first_difference
 from shared.domain.unusable import Unusable, posted_through
-from shared.storage.ledger import Changes
-from shared.storage.rows import Stored
-from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.dead_letters import sync_to_autotask
+from shared.usecases.on_the_bill import accept_on_the_bill, bill_operation
 from shared.usecases.rest import hand_over
 from shared.usecases.work import LineKey, Work, catch_up
 
@@ -136,30 +128,12 @@ async def reconcile(app: App, keys: Sequence[LineKey], caller: str, *, why: str)
     head = await app.ledger.head(customer, subscription)
     if head.value.open_sequence is not None:
         return None
-    now = app.now()
-    today = app.business_date(now)
-    known = head.value.known or Known("", 0)
-    operation = Operation(
-        address=Address(customer, subscription, head.value.next_sequence),
-        kind=Kind.RECONCILE,
-        intention=Intention(),
-        before=known,
-        after=known,
-        requested_at=now,
-        requested_by=caller,
-        business_date=today,
-        partner_center=PartnerLeg(PartnerStatus.PENDING, app.new_id()),
-        legs=tuple(Leg(key.line, key.contract, Target(None, today, today)) for key in keys),
-        alarm_due=now + app.times.outbox,
-    ).with_partner_center(PartnerStatus.NOT_NEEDED)
-    event = Event(now, caller, "accepted", "", operation.status, why)
-    moved = replace(head.value, next_sequence=operation.address.sequence + 1)
-    await app.alarms.set(operation.address, now + app.times.outbox, ready=now)
+    today = app.business_date(app.now())
+    legs = [Leg(key.line, key.contract, Target(None, today, today)) for key in keys]
+    operation = bill_operation(app, Kind.RECONCILE, customer, subscription, head.value, caller, legs)
     try:
-        (stored,), _ = await app.ledger.commit(
-            customer, Changes([(Stored(operation, None), [event])], head=Stored(moved, head.etag))
-        )
-    except WriteConflict:
+        stored = await accept_on_the_bill(app, operation, head, why)
+    except Refused:
         return None
     await hand_over(app, stored)
     return operation.address

@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from shared.domain.billing import target
 from shared.domain.edits import NO_EDITS
 from shared.domain.errors import Conflict, Refused
-from shared.domain.known import Intention, Known
+from shared.domain.known import Known
 from shared.domain.line import Line, fingerprint
 from shared.domain.operation import (
     Address,
-    Event,
     Kind,
     Leg,
     LegStatus,
     Operation,
-    PartnerLeg,
-    PartnerStatus,
     Permission,
     Reason,
 )
@@ -30,13 +27,13 @@ from shared.domain.subscription import known_of
 from shared.domain.timeline import Target
 from shared.partner_center.wire import parse_subscription
 from shared.storage import keys
-from shared.storage.ledger import Changes, Head, Replay
+from shared.storage.ledger import Head, Replay
 from shared.storage.mappings import SubscriptionMapping
 from shared.storage.rows import Stored
-from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.assignment import refuse_while_open
 from shared.usecases.badges import open_operations
+from shared.usecases.on_the_bill import accept_on_the_bill, bill_operation
 from shared.usecases.outlook import ReadLine, read_lines_of, with_echo
 from shared.usecases.reconciling import seats_of
 from shared.usecases.rest import hand_over
@@ -75,10 +72,6 @@ class _Looked:
     line: Stored[Line]
     found: ReadLine
 
-    @property
-    def address(self) -> Address:
-        return Address(self.mapping.customer, self.mapping.subscription, self.head.value.next_sequence)
-
 
 async def accept(app: App, decision: Decision) -> Operation:
     """Take what Autotask bills for right: verified and desired become what is billed. Raises Refused, Conflict."""
@@ -91,7 +84,7 @@ async def accept(app: App, decision: Decision) -> Operation:
     today = app.business_date(app.now())
     leg = _leg(app, looked, Target(None, today, today))
     leg = replace(leg, status=LegStatus.DISMISSED, settled_at=app.now(), reason=reason)
-    operation = _operation(app, decision, looked, leg)
+    operation = replace(_operation(app, decision, looked, leg), alarm_due=None)  # it is at rest
     line = replace(
         looked.found.line,
         verified=actual,
@@ -111,9 +104,7 @@ async def correct(app: App, decision: Decision) -> Operation:
         return used
     looked = await _look(app, decision)
     leg = _leg(app, looked, await _aim(app, looked, decision))
-    operation = _operation(app, decision, looked, leg)
-    await app.alarms.set(operation.address, operation.alarm_due or app.now(), ready=app.now())
-    stored = await _store(app, decision, looked, operation, None)
+    stored = await _store(app, decision, looked, _operation(app, decision, looked, leg), None)
     await app.desk.drop_finding(decision.customer, decision.line)
     await hand_over(app, stored)
     return stored.value
@@ -177,44 +168,23 @@ def _leg(app: App, looked: _Looked, aim: Target) -> Leg:
 
 
 def _operation(app: App, decision: Decision, looked: _Looked, leg: Leg) -> Operation:
-    now = app.now()
-    known = looked.head.value.known or Known("", 0)
-    return Operation(
-        address=looked.address,
-        kind=Kind.RECONCILE,
-        intention=Intention(),
-        before=known,
-        after=known,
-        requested_at=now,
-        requested_by=decision.caller,
-        business_date=app.business_date(now),
-        partner_center=PartnerLeg(PartnerStatus.PENDING, app.new_id()),
-        legs=(leg,),
-        alarm_due=now + app.times.outbox if leg.status is LegStatus.HELD else None,
-        cause=decision.reason,
-    ).with_partner_center(PartnerStatus.NOT_NEEDED)
+    mapping, head = looked.mapping, looked.head.value
+    operation = bill_operation(
+        app, Kind.RECONCILE, mapping.customer, mapping.subscription, head, decision.caller, [leg]
+    )
+    return replace(operation, cause=decision.reason)
 
 
 async def _store(
     app: App, decision: Decision, looked: _Looked, operation: Operation, line: Stored[Line] | None
 ) -> Stored[Operation]:
-    """One transaction, under the head's etag: whatever else was accepted since it was read refuses it."""
-    number = operation.address.sequence
-    event = Event(operation.requested_at, decision.caller, "accepted", "", operation.status, decision.reason)
-    replay = Replay(decision.request_hash, number, operation.address.subscription, app.now() + app.times.idempotency)
+    """Accept the operation with the caller's key. Raises Refused where something else was accepted meanwhile."""
+    address = operation.address
+    expires = app.now() + app.times.idempotency
+    replay = Replay(decision.request_hash, address.sequence, address.subscription, expires)
     used = await app.ledger.replay(decision.customer, decision.row_key)
-    changes = Changes(
-        [(Stored(operation, None), [event])],
-        head=Stored(replace(looked.head.value, next_sequence=number + 1), looked.head.etag),
-        line=line,
-        replay=(decision.row_key, Stored(replay, used.etag if used else None)),
-    )
-    try:
-        (stored,), _ = await app.ledger.commit(decision.customer, changes)
-    except WriteConflict:
-        sentence = "The subscription changed at the same moment; look again."
-        raise Refused("changed_meanwhile", sentence, status=409) from None
-    return stored
+    kept = (decision.row_key, Stored(replay, used.etag if used else None))
+    return await accept_on_the_bill(app, operation, looked.head, decision.reason, line=line, replay=kept)
 
 
 async def _used(app: App, decision: Decision) -> Operation | None:

@@ -46,11 +46,19 @@ async def take_in_import(app: App, request: ImportRequest) -> Import:
     if used is not None and used.value.expires > app.now():
         return await _replayed(app, request, used.value)
     now, parts = app.now(), parts_of(request.rows)
-    job = Import(app.new_id(), now, request.caller, request.dry_run, len(request.rows), len(parts), alarm_due=now)
+    job = Import(
+        id=app.new_id(),
+        requested_at=now,
+        requested_by=request.caller,
+        alarm_due=now,
+        dry_run=request.dry_run,
+        size=len(request.rows),
+        parts=len(parts),
+    )
     replay = ImportReplay(request.request_hash, job.id, expires=now + app.times.idempotency)
     try:
         async with asyncio.timeout(app.times.accept.total_seconds()):
-            await app.alarms.set_import(job.id, job.alarm_due)
+            await app.alarms.set(job.address, job.alarm_due)
             await imports.add_parts(job.id, parts)
             await imports.add(job, request.row_key, Stored(replay, used.etag if used else None))
     except WriteConflict:

@@ -18,11 +18,11 @@ from shared.domain.billing import billed_units
 from shared.domain.errors import Malformed
 from shared.domain.reconciliation import Compared, Finding, Mover, Reconciliation, judge, settled
 from shared.storage.mappings import SubscriptionMapping
-from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.badges import open_operations
-from shared.usecases.desk_work import finish, job_id
+from shared.usecases.desk_work import job_id
+from shared.usecases.long_work import Claim, Next
 from shared.usecases.outlook import LINES_A_READING, LineOutlook, ReadLine, read_lines_of
 from shared.usecases.work import LineKey
 
@@ -47,7 +47,7 @@ async def start(app: App, caller: str) -> Reconciliation:
     job = Reconciliation(
         id=job_id(f"{_NEWEST}:{now:%Y%m%dT%H%M%S}"), requested_at=now, requested_by=caller, alarm_due=now
     )
-    await app.alarms.set_job(job.id, job.alarm_due)
+    await app.alarms.set(job.address, job.alarm_due)
     try:
         await app.desk.add(job)
     except WriteConflict:
@@ -63,19 +63,17 @@ async def newest_run(app: App) -> Reconciliation | None:
     return stored.value if stored else None
 
 
-async def reconcile_some(app: App, stored: Stored[Reconciliation], stop_at: datetime) -> Stored[Reconciliation]:
+async def reconcile_some(app: App, claim: Claim[Reconciliation]) -> Next:
     """One stint: page after page until all mappings are done or time is over."""
-    while app.now() < stop_at:
-        cursor = stored.value.cursor or None
-        mappings, following = await app.mappings.subscriptions(LINES_A_READING, cursor)
-        done = await _page(app, stored.value, mappings)
-        stored = await app.desk.save(Stored(replace(done, cursor=following or ""), stored.etag))
+    while app.now() < claim.stop_at:
+        mappings, following = await app.mappings.subscriptions(LINES_A_READING, claim.work.cursor or None)
+        done = await _page(app, claim.work, mappings)
+        await claim.save(replace(done, cursor=following or ""))
         if following is None:
-            await _forget_others(app, stored.value.id)
-            stored = await finish(app, stored)
-            _tell(stored.value)
-            return stored
-    return stored
+            await _forget_others(app, claim.work.id)
+            _tell(claim.work)
+            return None
+    return app.now()
 
 
 async def _page(app: App, run: Reconciliation, mappings: Sequence[SubscriptionMapping]) -> Reconciliation:

@@ -8,7 +8,6 @@ because after the first time it is not dead.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from shared.domain.desk_jobs import DeadLetterFilter, Failure, Resubmission
 from shared.domain.errors import Refused
@@ -16,11 +15,11 @@ from shared.domain.operation import Address, Operation
 from shared.domain.planning import DriftPolicy
 from shared.storage import keys
 from shared.storage.read_models import DeadLetterView
-from shared.storage.rows import Stored
 from shared.storage.store import Scalar
 from shared.usecases.app import App
 from shared.usecases.dead_letters import resubmit
-from shared.usecases.desk_work import finish, job_id, take_in
+from shared.usecases.desk_work import job_id, take_in
+from shared.usecases.long_work import Claim, Next
 
 _PAGE = 50
 
@@ -55,18 +54,18 @@ async def take_in_resubmission(app: App, request: ResubmissionRequest) -> Resubm
     return await take_in(app, job, Resubmission)
 
 
-async def resubmit_some(app: App, stored: Stored[Resubmission], stop_at: datetime) -> Stored[Resubmission]:
+async def resubmit_some(app: App, claim: Claim[Resubmission]) -> Next:
     """One stint: go on along the index until it ends or time is over."""
-    while app.now() < stop_at:
-        views = await app.views.dead_letters_after(stored.value.cursor or None, _PAGE)
+    while app.now() < claim.stop_at:
+        views = await app.views.dead_letters_after(claim.work.cursor or None, _PAGE)
         for view in views:
-            if app.now() >= stop_at:
-                return stored
-            done = await _one(app, stored.value, view) if _meant(stored.value.wanted, view) else stored.value
-            stored = await app.desk.save(Stored(replace(done, cursor=view.operation), stored.etag))
+            if app.now() >= claim.stop_at:
+                return app.now()
+            done = await _one(app, claim.work, view) if _meant(claim.work.wanted, view) else claim.work
+            await claim.save(replace(done, cursor=view.operation))
         if len(views) < _PAGE:
-            return await finish(app, stored)
-    return stored
+            return None
+    return app.now()
 
 
 async def _one(app: App, job: Resubmission, view: DeadLetterView) -> Resubmission:

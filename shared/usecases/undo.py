@@ -11,18 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from shared.domain.errors import Conflict, Refused
-from shared.domain.known import Intention, Known
 from shared.domain.line import Line
-from shared.domain.operation import Address, Event, Kind, Leg, LegStatus, Operation, PartnerLeg, PartnerStatus
+from shared.domain.operation import Address, Event, Kind, Leg, LegStatus, Operation
 from shared.domain.timeline import Target, Timeline, Window, first_difference, fold
 from shared.storage import keys
-from shared.storage.ledger import Changes, Head, Replay
+from shared.storage.ledger import Head, Replay
 from shared.storage.rows import Stored
-from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.assignment import refuse_while_open
 from shared.usecases.badges import open_operations
 from shared.usecases.dead_letters import find
+from shared.usecases.on_the_bill import accept_on_the_bill, bill_operation
 from shared.usecases.outlook import LineOutlook, ReadLine, options_of, read_lines_of
 from shared.usecases.rest import hand_over
 from shared.usecases.work import LineKey
@@ -110,24 +109,11 @@ async def _accept(
     replay: tuple[str, Stored[Replay]],
     request: UndoRequest,
 ) -> Stored[Operation]:
-    """One transaction, under the head's etag: whatever else was accepted since it was read refuses it."""
-    number = operation.address.sequence
-    begun = Event(operation.requested_at, request.caller, "accepted", "", operation.status, request.reason)
-    marked = replace(stored.value, undone_by=number)
-    status = stored.value.status
+    """Accept the undo and mark what it undoes. Raises Refused where something else was accepted meanwhile."""
+    marked, status = replace(stored.value, undone_by=operation.address.sequence), stored.value.status
     noted = Event(operation.requested_at, request.caller, "undone", status, status, f"operation {operation.address}")
-    await app.alarms.set(operation.address, operation.alarm_due or app.now(), ready=app.now())
-    changes = Changes(
-        [(Stored(operation, None), [begun]), (Stored(marked, stored.etag), [noted])],
-        head=Stored(replace(head.value, next_sequence=number + 1), head.etag),
-        replay=replay,
-    )
-    try:
-        (made, _), _ = await app.ledger.commit(operation.address.customer, changes)
-    except WriteConflict:
-        sentence = "The subscription changed at the same moment; look again."
-        raise Refused("changed_meanwhile", sentence, status=409) from None
-    return made
+    also = [(Stored(marked, stored.etag), [noted])]
+    return await accept_on_the_bill(app, operation, head, request.reason, also=also, replay=replay)
 
 
 async def _replayed(app: App, request: UndoRequest, used: Replay) -> Operation:
@@ -210,29 +196,13 @@ def _told(base: Timeline, operations: Sequence[Operation], line: int) -> Timelin
 
 
 def _operation(app: App, undone: Operation, request: UndoRequest, lines: Sequence[Undone], head: Head) -> Operation:
-    now = app.now()
-    known = head.known or Known("", 0)
-    today = app.business_date(now)
-    legs = tuple(
+    address, today = undone.address, app.business_date(app.now())
+    legs = [
         Leg(item.leg.line, item.leg.contract, Target(None, day, day, timeline=item.without))
         for item, day in ((item, _first_day(item, today)) for item in lines)
-    )
-    address = replace(undone.address, sequence=head.next_sequence)
-    return Operation(
-        address=address,
-        kind=Kind.UNDO,
-        intention=Intention(),
-        before=known,
-        after=known,
-        requested_at=now,
-        requested_by=request.caller,
-        business_date=today,
-        partner_center=PartnerLeg(PartnerStatus.PENDING, app.new_id()),
-        legs=legs,
-        alarm_due=now + app.times.outbox,
-        cause=request.reason,
-        undoes=undone.address.sequence,
-    ).with_partner_center(PartnerStatus.NOT_NEEDED)
+    ]
+    operation = bill_operation(app, Kind.UNDO, address.customer, address.subscription, head, request.caller, legs)
+    return replace(operation, cause=request.reason, undoes=address.sequence)
 
 
 def _first_day(item: Undone, today: date) -> date:

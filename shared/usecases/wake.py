@@ -26,8 +26,9 @@ from shared.usecases import microsoft, migrating, migration_schedules, upgrading
 from shared.usecases.app import App
 from shared.usecases.assignment import carry_out_mapping
 from shared.usecases.bulk_work import wake_bulks
-from shared.usecases.desk_work import Stints, wake_jobs
+from shared.usecases.desk_work import desk_procedure
 from shared.usecases.import_work import wake_imports
+from shared.usecases.long_work import wake_long_work
 from shared.usecases.placing import go_on
 from shared.usecases.reconciling import reconcile_some
 from shared.usecases.rest import come_to_rest, look_again, send_again, send_notice
@@ -61,13 +62,13 @@ def need(operation: Operation) -> Need:
     return Need.NOTICE if operation.needs_notice else Need.REST
 
 
-_STINTS: Stints = {Resubmission: resubmit_some, Reconciliation: reconcile_some}
+_JOBS = desk_procedure({Resubmission: resubmit_some, Reconciliation: reconcile_some})
 
 
 async def wake(app: App) -> Counter[str]:
     """Look at all that is due: operations, bulks, imports, jobs of the desk. Says how often each need was met."""
     counts: Counter[str] = Counter()
-    work = (wake_operations(app), wake_bulks(app), wake_imports(app), wake_jobs(app, _STINTS))
+    work = (wake_operations(app), wake_bulks(app), wake_imports(app), wake_long_work(app, _JOBS))
     for found in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(found, BaseException):
             raise found
@@ -119,12 +120,12 @@ async def handle(app: App, alarm: Alarm) -> str:
             await app.alarms.clear(alarm.address, alarm.due)
         return "orphan"
     due = stored.value.alarm_due
+    as_it_is = Changes([(stored, ())])
+    if await app.alarms.clear_superseded(
+        alarm.address, alarm.due, by=due, write_again=lambda: app.ledger.commit(alarm.address.customer, as_it_is)
+    ):
+        return "superseded"
     if due != alarm.due:
-        if due is not None and await app.alarms.exists(alarm.address, due):
-            # Makes a mover late who has set this alarm and not stored it: none is lost
-            await app.ledger.commit(alarm.address.customer, Changes([(stored, ())]))
-            await app.alarms.clear(alarm.address, alarm.due)
-            return "superseded"
         stored = await look_again(app, stored, alarm.due)
     met = need(stored.value)
     about = {**telemetry.about(stored.value), "csp.need": met.value}

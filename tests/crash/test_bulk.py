@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from shared.domain.actions import Action
-from shared.domain.bulk import MOST_TRIES, ItemStatus, Wish
+from shared.domain.bulk import ItemStatus, Wish
 from shared.domain.errors import Misconfigured, Refused
+from shared.domain.long_work import MOST_TRIES
 from shared.domain.operation import CRASH_LIMIT, Address
 from shared.usecases.app import App
 from shared.usecases.bulk import Progress, progress
@@ -164,6 +165,24 @@ def test_an_item_that_kills_its_worker_each_time_is_given_up_and_the_others_are_
     poison = Wish("c0000000-0000-4000-8000-00000000000f", subscription_id(1), Action.CANCEL)
     world.disturb = when(f"partner_center.subscription {poison.customer}", _dies)
     done(world, poison, MORE_2)
+    assert outcomes(world) == ["crash_loop", "accepted"]
+    assert sum(steps.dead for steps in world.started) == CRASH_LIMIT
+
+
+def test_what_is_begun_beside_an_item_that_kills_its_worker_is_not_blamed_for_it() -> None:
+    world = prepared()
+    poison = Wish("c0000000-0000-4000-8000-00000000000f", subscription_id(1), Action.CANCEL)
+    kills = when(f"partner_center.subscription {poison.customer}", _dies)
+
+    async def in_step(steps: Steps, label: str, side: Side) -> None:
+        await kills(steps, label, side)
+        await asyncio.sleep(0)
+
+    world.disturb = in_step
+    asyncio.run(taken_in(world, poison, MORE_2))
+    asyncio.run(taken_in_after(world, wake))
+    assert [found.begun for found in items_of(world)] == [1, 1], "both were under way when it died"
+    asyncio.run(rest(world))
     assert outcomes(world) == ["crash_loop", "accepted"]
     assert sum(steps.dead for steps in world.started) == CRASH_LIMIT
 

@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.domain.actions import Action
+from shared.domain.mapping_sheet import CustomerRow
 from shared.storage.copies import is_empty, lines_of, put_back
 from shared.storage.store import Row, Scalar, TableStore, Upsert
+from shared.usecases import reconciling
 from shared.usecases.restoring import set_alarms
-from tests.crash.bulk_stories import bulk_of, item
+from tests.crash.bulk_stories import bulk_of, bulks_of, item
+from tests.crash.import_stories import import_of, imports_of
 from tests.crash.scenarios import TODAY, ask, change, mapped
 from tests.world import checks
 from tests.world.sync import full_sync
 from tests.world.tables import Tables
-from tests.world.world import CONTRACT_START, World, line_id
+from tests.world.world import CONTRACT_START, CUSTOMER, World, line_id
 
 
 async def saved(store: TableStore) -> list[str]:
@@ -60,22 +63,28 @@ def test_a_line_that_is_no_row_is_refused(line: str) -> None:
 
 
 def test_what_was_open_in_the_copy_goes_on_by_its_alarm() -> None:
-    """The alarms are lost, the broker forgot everything; operation and bulk were open when the copy was made."""
+    """The alarms are lost, the broker forgot everything; an operation and long work were open in the copy."""
 
     async def story(world: World) -> None:
         await mapped(world)
         await world.run(world.start(), change(1, Action.CHANGE_QUANTITY, quantity=12))
         await world.run(world.start(), bulk_of(item(1, Action.CHANGE_QUANTITY, 14)))
+        await world.run(world.start(), import_of(CustomerRow(CUSTOMER, 1)))
+        await world.run(world.start(), lambda app: reconciling.start(app, "ops"))
         lines = [line for line in await saved(world.tables) if json.loads(line)[0] != "alarms"]
         world.broker.forget()
         world.tables = await restored(lines)
-        assert await set_alarms(world.tables, world.clock.now()) == 2
+        assert await set_alarms(world.tables, world.clock.now()) == 4
         await world.run_until_quiet()
         await checks.everything(world)
 
     world = World()
     asyncio.run(story(world))
     assert checks.billed(world, line_id(1)) == {CONTRACT_START: 10, TODAY: 14}
+    assert [one.finished_at is not None for one in (*bulks_of(world), *imports_of(world))] == [True, True]
+    run = asyncio.run(reconciling.newest_run(world.start().app))
+    assert run is not None
+    assert run.finished_at is not None
 
 
 def test_what_was_billed_after_the_copy_was_made_is_recognised_and_not_billed_again() -> None:

@@ -14,6 +14,7 @@ import pytest
 from shared.domain.errors import Misconfigured, Refused
 from shared.domain.mapping_import import PART, Change, Import, RowStatus
 from shared.domain.mapping_sheet import CustomerRow, MappingRow, ProductRow, SubscriptionRow
+from shared.domain.operation import CRASH_LIMIT
 from shared.domain.pricing import PriceSource, Pricing
 from shared.usecases.import_work import wake_imports
 from shared.usecases.mapping_import import rows_of_import
@@ -207,6 +208,24 @@ def test_what_could_not_be_done_within_a_day_is_refused() -> None:
     assert {item.status for item in items_of(world).values()} == {RowStatus.REFUSED}
     assert timedelta(hours=24) <= world.clock.now() - began < timedelta(hours=25)
     assert mapped(world) == set()
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_row_that_kills_its_worker_each_time_is_given_up_and_the_others_are_done(dry_run: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    world = prepared()
+    poison = "c0000000-0000-4000-8000-00000000000f"
+
+    async def in_step(steps: Steps, label: str, side: Side) -> None:
+        if side is Side.BEFORE and label == f"partner_center.subscriptions {poison}":
+            steps.die()
+        await asyncio.sleep(0)
+
+    world.disturb = in_step
+    began = world.clock.now()
+    done(world, CustomerRow(poison, 1), *SHEET, dry_run=dry_run)
+    assert told(world) == [(2, "crash_loop"), *((number + 1, code) for number, code in OUTCOME)]
+    assert sum(steps.dead for steps in world.started) == CRASH_LIMIT
+    assert world.clock.now() - began < timedelta(hours=6)
 
 
 def test_two_workers_on_one_import_do_each_row_once() -> None:

@@ -56,6 +56,14 @@ def test_a_round_has_a_limit() -> None:
     assert positions(next_round([item(position) for position in range(9)], NOW, 4)) == [0, 1, 2, 3]
 
 
+def test_an_item_that_was_begun_twice_without_an_end_goes_alone() -> None:
+    items = [item(0), item(1, begun=2), item(2, begun=1), item(3, begun=5)]
+    assert positions(next_round(items, NOW, 10)) == [1]
+    waiting = items[1].waiting("unavailable", "away", LATER, counted=False)
+    assert positions(next_round([items[0], waiting, items[2], items[3]], NOW, 10)) == [3]
+    assert positions(next_round([items[0], items[2]], NOW, 10)) == [0, 2]
+
+
 def test_the_next_moment_is_that_of_the_first_open_item_of_any_subscription() -> None:
     waiting = item(0, "a").waiting("unavailable", "away", LATER, counted=False)
     assert next_moment([waiting, item(1, "a")], NOW) == LATER
