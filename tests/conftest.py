@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from local.forking import ForkServer
+from local.plan import REPOSITORY
 from local.stack import Stack, StackOptions
 from tests.openapi import conforming
 
@@ -51,8 +53,15 @@ class Portal:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    with Stack(StackOptions(storage_in_memory=True, settings=FAST_SETTINGS)) as running:
+def forks() -> Iterator[ForkServer]:
+    """Starts the processes of all stacks of this worker, so that their modules are imported once."""
+    with ForkServer(REPOSITORY) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(forks: ForkServer) -> Iterator[Stack]:
+    with Stack(StackOptions(storage_in_memory=True, settings=FAST_SETTINGS, forks=forks)) as running:
         yield running
 
 

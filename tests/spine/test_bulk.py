@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.forking import ForkServer
 from local.plan import HOST
 from local.stack import Stack, StackOptions
 from tests.spine.conftest import SETTINGS
@@ -203,10 +204,15 @@ def test_a_bulk_that_nobody_knows_is_not_found(world: World, identity: str, path
 
 
 @pytest.fixture(scope="module")
-def fragile() -> Iterator[World]:
+def fragile(forks: ForkServer) -> Iterator[World]:
     """A stack whose host may be killed."""
     options = StackOptions(
-        storage_in_memory=True, seed_customers=30, subscriptions_per_customer=2, first_sync=False, settings=SETTINGS
+        storage_in_memory=True,
+        seed_customers=30,
+        subscriptions_per_customer=2,
+        first_sync=False,
+        settings=SETTINGS,
+        forks=forks,
     )
     with Stack(options) as stack, World(stack, keep_alive=False) as world:
         yield world

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.forking import ForkServer
 from local.plan import HOST
 from local.stack import Stack, StackOptions
 from tests.spine.conftest import SETTINGS
@@ -214,10 +215,15 @@ def test_an_import_that_nobody_knows_is_not_found(world: World, identity: str, p
 
 
 @pytest.fixture(scope="module")
-def fragile() -> Iterator[World]:
+def fragile(forks: ForkServer) -> Iterator[World]:
     """A stack whose host may be killed."""
     options = StackOptions(
-        storage_in_memory=True, seed_customers=60, subscriptions_per_customer=2, first_sync=False, settings=SETTINGS
+        storage_in_memory=True,
+        seed_customers=60,
+        subscriptions_per_customer=2,
+        first_sync=False,
+        settings=SETTINGS,
+        forks=forks,
     )
     with Stack(options) as stack, World(stack, keep_alive=False) as world:
         yield world
