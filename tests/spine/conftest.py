@@ -44,8 +44,7 @@ def running_world(forks: ForkServer) -> Iterator[World]:
 
 @pytest.fixture
 def world(running_world: World) -> Iterator[World]:
-    """The worker's world; faults, switches and clocks are as at its start before and after each test."""
-    running_world.calm()
+    """The worker's world; whoever uses it leaves faults, switches and clocks as at its start."""
     yield running_world
     running_world.calm()
 

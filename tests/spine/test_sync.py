@@ -45,8 +45,7 @@ def running(forks: ForkServer) -> Iterator[World]:
 
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
-    """The stack, with faults, switches and clocks as at its start."""
-    running.calm()
+    """The stack; whoever uses it leaves faults, switches and clocks as at its start."""
     yield running
     running.calm()
 
