@@ -4,9 +4,9 @@ A process that is forked here is one like any other: its own id and process grou
 and it runs its module from the first line as `python -m` does. It only does not import again what every other one has
 imported, which is most of what a start costs. Nothing imported here reads a setting or opens a connection.
 
-Protocol, on the socket whose descriptor is the only argument: one JSON object a line, `{"run": {...}}` is answered with
-`{"pid": n}`, `{"ended": pid}` with `{"code": n}`, which is null while it runs. The end of the socket is the end of the
-server, and the kernel then ends what it has forked (see `local.attach`).
+Arguments are the descriptor of a socket and further programs to import. On the socket each line is a JSON object:
+`{"run": {...}}` is answered with `{"pid": n}`, `{"ended": pid}` with `{"code": n}`, which is null while it runs. The
+end of the socket is the end of the server, and the kernel then ends what it has forked (see `local.attach`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _import() -> None:
-    for name in ("function_app", *(f"local.{program}.__main__" for program in PROGRAMS)):
+    for name in ("function_app", *(f"local.{program}.__main__" for program in PROGRAMS), *sys.argv[2:]):
         importlib.import_module(name)
         del sys.modules[name]  # it is run, or imported, by the one that needs it
     for name in WHEN_NEEDED:
@@ -87,22 +87,30 @@ def _exit_code(pid: int) -> int | None:
 
 
 def _become(
-    *, module: str, arguments: list[str], environment: dict[str, str], directory: str, log: str, orphan_signal: int
+    *,
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    directory: str,
+    output: str,
+    errors: str,
+    orphan_signal: int,
 ) -> None:
     server = os.getppid()
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, orphan_signal, 0, 0, 0)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, orphan_signal, 0, 0, 0)
     if os.getppid() != server:
         sys.exit("the server that forked this process is gone")
     os.chdir(directory)
     sys.path[0] = directory
     os.environ.clear()
     os.environ.update(environment)
-    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
-        os.dup2(output, descriptor)
-    os.close(output)
+    for stream, file in ((sys.stdout, output), (sys.stderr, errors)):
+        opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.dup2(opened, stream.fileno())
+        os.close(opened)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

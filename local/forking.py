@@ -6,15 +6,19 @@ The stack of a person starts each process by itself; the tests start some hundre
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from local.processes import ProcessSpec
@@ -25,9 +29,10 @@ _POLL_SECONDS = 0.01
 class ForkServer:
     """One server, started by the first process that is asked for; a context manager. For any number of threads."""
 
-    def __init__(self, directory: Path) -> None:
-        """Remember the directory whose modules are imported."""
+    def __init__(self, directory: Path, *more: str) -> None:
+        """Remember the directory whose modules are imported, and more that will be run than those of a stack."""
         self._directory = directory
+        self._more = more
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -53,13 +58,43 @@ class ForkServer:
 
     def fork(self, spec: ProcessSpec) -> Forked:
         """Start the process of a specification that can be forked."""
+        _, _, module, *arguments = spec.command
+        where = {"directory": spec.directory, "output": spec.log, "errors": spec.log}
+        return self._fork(module, arguments, spec.environment, where, spec.orphan_signal)
+
+    def run(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str], *, seconds: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a module of the directory to its end, as `subprocess.run` does with `python -m`.
+
+        Raises:
+            subprocess.TimeoutExpired: it takes longer than so many seconds; it is killed.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            output, errors = Path(temporary) / "output", Path(temporary) / "errors"
+            where = {"directory": self._directory, "output": output, "errors": errors}
+            forked = self._fork(module, arguments, environment, where, signal.SIGKILL)
+            try:
+                code = forked.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.kill(forked.pid, signal.SIGKILL)
+                raise
+            return subprocess.CompletedProcess([module, *arguments], code, output.read_text(), errors.read_text())
+
+    def _fork(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        where: Mapping[str, Path],
+        orphan_signal: signal.Signals,
+    ) -> Forked:
         order = {
-            "module": spec.command[2],
-            "arguments": spec.command[3:],
-            "environment": dict(spec.environment),
-            "directory": str(spec.directory),
-            "log": str(spec.log),
-            "orphan_signal": int(spec.orphan_signal),
+            "module": module,
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "orphan_signal": int(orphan_signal),
+            **{name: str(path) for name, path in where.items()},
         }
         return Forked(self, int(self.ask({"run": order})["pid"]))
 
@@ -78,7 +113,7 @@ class ForkServer:
         self._asked = self._socket.makefile("rwb")
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "local.fork_server", str(theirs.fileno())],
+                [sys.executable, "-m", "local.fork_server", str(theirs.fileno()), *self._more],
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -39,6 +39,7 @@ FAST_SETTINGS = {
     "SYNC_TICK_SCHEDULE": "0 0 0 1 1 *",
     "SYNC_CHANGES_SCHEDULE": "0 0 0 1 1 *",
 }
+COMMANDS = ("ops.__main__", "infra.copy_tables", "infra.forget_customer")  # what is tested as a command line
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Portal:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[ForkServer]:
-    """Starts the processes of all stacks of this worker, so that their modules are imported once."""
-    with ForkServer(REPOSITORY) as server:
+    """Starts the processes of all stacks of this worker and our commands, so that their modules are imported once."""
+    with ForkServer(REPOSITORY, *COMMANDS) as server:
         yield server
 
 

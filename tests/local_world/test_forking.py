@@ -28,16 +28,10 @@ sys.exit(int(sys.argv[1]))
 Run = Callable[[str], Child]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with ForkServer(REPOSITORY) as server:
-        yield server
-
-
 @pytest.fixture
-def run(server: ForkServer, tmp_path: Path) -> Iterator[Run]:
+def run(forks: ForkServer, tmp_path: Path) -> Iterator[Run]:
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
-    with Launcher(server) as launcher:
+    with Launcher(forks) as launcher:
 
         def run(argument: str) -> Child:
             command = (sys.executable, "-m", "program", argument)
@@ -77,6 +71,16 @@ def test_no_two_have_the_same_chance(run: Run) -> None:
     first, second = run("0"), run("1")
     assert (first.process.wait(10), second.process.wait(10)) == (0, 1)
     assert said(first)[1] != said(second)[1]
+
+
+def test_a_command_is_run_to_its_end_with_what_it_says(forks: ForkServer) -> None:
+    path = {"PATH": os.environ["PATH"]}
+    wrong = forks.run("infra.copy_tables", ["burn"], path)
+    right = forks.run("infra.copy_tables", ["--help"], path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "invalid choice: 'burn'" in wrong.stderr
+    assert (right.returncode, right.stderr) == (0, "")
+    assert "save" in right.stdout
 
 
 def test_with_the_server_everything_ends_that_it_has_forked(tmp_path: Path) -> None:
