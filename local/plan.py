@@ -13,6 +13,7 @@ from pathlib import Path
 
 from local import readiness, servicebus, storage
 from local.cloud_queue import CLOUD_QUEUE
+from local.forking import ForkServer
 from local.ports import LOOPBACK, free_ports, require_free
 from local.processes import ProcessSpec
 from local.settings import Addresses, clean_environment, host_settings
@@ -44,6 +45,8 @@ class StackOptions:
         app: directory of `function_app.py` and `host.json`.
         first_sync: run the scheduled sync once after start and, for small seeds, wait for the customers.
         start_seconds: until everything has to be ready.
+        forks: starts the processes of this repository's own modules without importing them anew; None starts each by
+            itself. Not for another `app`.
     """
 
     port: int = 0
@@ -55,6 +58,7 @@ class StackOptions:
     app: Path = REPOSITORY
     first_sync: bool = True
     start_seconds: float = 60.0
+    forks: ForkServer | None = None
 
 
 class Plan:

@@ -17,13 +17,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from local.readiness import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
+
+    from local.forking import ForkServer
 
 _ATTACH = Path(__file__).with_name("attach.py")
 _LOG_LINES = 25
@@ -43,12 +45,26 @@ class ProcessSpec:
     orphan_signal: signal.Signals = signal.SIGKILL
 
 
+class Process(Protocol):
+    """What is asked of a running process, as of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; raises `subprocess.TimeoutExpired` after so many seconds."""
+
+
 @dataclass
 class Child:
     """A started process. `ending` tells that its end is wanted, so that nobody reports it."""
 
     spec: ProcessSpec
-    process: subprocess.Popen[bytes]
+    process: Process
     ready: bool = False
     ending: bool = False
     reported: bool = field(default=False, repr=False)
@@ -84,7 +100,9 @@ class Child:
 class Launcher:
     """Starts children from one thread of its own; a context manager because of that thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, forks: ForkServer | None = None) -> None:
+        """With a fork server, what it can fork is forked."""
+        self._forks = forks
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
     def __enter__(self) -> Launcher:
@@ -97,6 +115,8 @@ class Launcher:
 
     def launch(self, spec: ProcessSpec) -> Child:
         """Start the process of the specification; its output is appended to its log."""
+        if self._forks is not None and self._forks.can_fork(spec):
+            return Child(spec, self._forks.fork(spec))
         return Child(spec, self._thread.submit(_spawn, spec).result())
 
 

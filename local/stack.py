@@ -141,7 +141,7 @@ class Stack:
         self.logs = data / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self._plan = Plan(self._options, data, self.logs)
-        self._launcher = self._lasting.enter_context(Launcher())
+        self._launcher = self._lasting.enter_context(Launcher(self._options.forks))
         specs = self._plan.specs()
         self._specs = {spec.name: spec for spec in specs}
         self._bring_up(specs)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from local.forking import ForkServer
+from local.plan import REPOSITORY
 from local.stack import Stack, StackOptions
 from tests.openapi import conforming
 
@@ -37,6 +39,7 @@ FAST_SETTINGS = {
     "SYNC_TICK_SCHEDULE": "0 0 0 1 1 *",
     "SYNC_CHANGES_SCHEDULE": "0 0 0 1 1 *",
 }
+COMMANDS = ("ops.__main__", "infra.copy_tables", "infra.forget_customer")  # what is tested as a command line
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,15 @@ class Portal:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    with Stack(StackOptions(storage_in_memory=True, settings=FAST_SETTINGS)) as running:
+def forks() -> Iterator[ForkServer]:
+    """Starts the processes of all stacks of this worker and our commands, so that their modules are imported once."""
+    with ForkServer(REPOSITORY, *COMMANDS) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(forks: ForkServer) -> Iterator[Stack]:
+    with Stack(StackOptions(storage_in_memory=True, settings=FAST_SETTINGS, forks=forks)) as running:
         yield running
 
 

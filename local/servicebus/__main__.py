@@ -53,4 +53,5 @@ def main() -> None:
         sys.exit(f"The Service Bus emulator cannot listen: {problem}")
 
 
-main()
+if __name__ == "__main__":
+    main()

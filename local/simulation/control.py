@@ -5,6 +5,7 @@
 - `GET faults`; `POST faults` (one rule or a list) -> 201; `DELETE faults`, `DELETE faults/{id}` (see `faults`)
 - `GET requests?method=&path=&limit=` -> `{"total", "count", "requests"}`; `DELETE requests` (see `requests_log`)
 - `GET switches`; `POST switches` `{"name": value}` -> the list (see `switches`)
+- `POST calm` -> no faults, real time, every switch at its default
 - `GET state` and whatever a simulator adds below `state/`
 
 A wrong control request is answered 400 with `{"error": sentence}`.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.simulation.clock import real_time
 from local.simulation.errors import ControlError
 
 if TYPE_CHECKING:
@@ -124,6 +126,11 @@ class _Controls:
         self._switches.update(await json_object(request))
         return {"switches": self._switches.as_json()}
 
+    async def calm(self, _: Request) -> None:
+        self._faults.clear()
+        self._clock.set(real_time())
+        self._switches.reset()
+
 
 def control_routes(
     *, clock: SimulatedClock, faults: Faults, log: RequestsLog, switches: Switches, state: Callable[[], Any]
@@ -146,6 +153,7 @@ def control_routes(
         control_route("/requests", "DELETE", controls.clear_requests),
         control_route("/switches", "GET", controls.list_switches),
         control_route("/switches", "POST", controls.set_switches),
+        control_route("/calm", "POST", controls.calm),
         control_route("/state", "GET", read_state),
     ]
 

@@ -43,7 +43,8 @@ class Switches:
 
     def __init__(self, switches: Iterable[Switch] = ()) -> None:
         self._switches = {switch.name: switch for switch in switches}
-        self._values = {switch.name: switch.default for switch in self._switches.values()}
+        self._values: dict[str, Any] = {}
+        self.reset()
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -60,6 +61,10 @@ class Switches:
                 raise ControlError(f"there is no switch {name}; there are {', '.join(self._switches) or 'none'}")
             checked[name] = self._switches[name].check(value)
         self._values.update(checked)
+
+    def reset(self) -> None:
+        """Set every switch to its default."""
+        self._values = {switch.name: switch.default for switch in self._switches.values()}
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return each switch with value, default, allowed values and its sentence."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from tests.conftest import FAST_SETTINGS
 from tests.spine.broker import Broker
@@ -26,13 +27,14 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def running_world() -> Iterator[World]:
+def running_world(forks: ForkServer) -> Iterator[World]:
     options = StackOptions(
         storage_in_memory=True,
         seed_customers=SEEDED_CUSTOMERS,
         subscriptions_per_customer=SUBSCRIPTIONS_EACH,
         first_sync=False,
         settings=SETTINGS,
+        forks=forks,
     )
     with Stack(options) as stack, World(stack) as world:
         yield world
@@ -42,8 +44,7 @@ def running_world() -> Iterator[World]:
 
 @pytest.fixture
 def world(running_world: World) -> Iterator[World]:
-    """The worker's world; faults, switches and clocks are as at its start before and after each test."""
-    running_world.calm()
+    """The worker's world; whoever uses it leaves faults, switches and clocks as at its start."""
     yield running_world
     running_world.calm()
 

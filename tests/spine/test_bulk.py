@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from local.plan import HOST
-from local.stack import Stack, StackOptions
-from tests.spine.conftest import SETTINGS
 from tests.spine.world import Subject, World, eventually, fault
 
 SECONDS = 60.0
@@ -202,28 +199,18 @@ def test_a_bulk_that_nobody_knows_is_not_found(world: World, identity: str, path
     assert (answer.status_code, answer.json()["code"]) == (404, "bulk_not_found")
 
 
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[World]:
-    """A stack whose host may be killed."""
-    options = StackOptions(
-        storage_in_memory=True, seed_customers=30, subscriptions_per_customer=2, first_sync=False, settings=SETTINGS
-    )
-    with Stack(options) as stack, World(stack, keep_alive=False) as world:
-        yield world
-
-
-def test_a_host_that_is_killed_in_the_middle_is_followed_by_one_that_repeats_nothing(fragile: World) -> None:
-    subjects = [fragile.outside_window() for _ in range(12)]
-    fault(fragile.partner_center, {"method": "PATCH", "path": ".", "fault": "slow", "delaySeconds": 0.5, "times": 0})
-    identity = ask(fragile, [more(subject) for subject in subjects]).json()["id"]
-    eventually(lambda: sum(len(fragile.patches(subject)) for subject in subjects), lambda count: count >= 3)
-    fragile.stack.kill(HOST)
-    fragile.partner_center.delete("/_control/faults").raise_for_status()
-    fragile.stack.start(HOST)
-    over = eventually(lambda: read(fragile, identity), lambda found: found["status"] == "finished", SECONDS)
+def test_a_host_that_is_killed_in_the_middle_is_followed_by_one_that_repeats_nothing(world: World) -> None:
+    subjects = [world.outside_window() for _ in range(12)]
+    fault(world.partner_center, {"method": "PATCH", "path": ".", "fault": "slow", "delaySeconds": 0.5, "times": 0})
+    identity = ask(world, [more(subject) for subject in subjects]).json()["id"]
+    eventually(lambda: sum(len(world.patches(subject)) for subject in subjects), lambda count: count >= 3)
+    world.stack.kill(HOST)
+    world.partner_center.delete("/_control/faults").raise_for_status()
+    world.stack.start(HOST)
+    over = eventually(lambda: read(world, identity), lambda found: found["status"] == "finished", SECONDS)
     assert over["counts"]["accepted"] == 12
     for subject, found in zip(subjects, over["items"], strict=True):
-        fragile.wait_for_rest(found["operation"])
-        assert fragile.adjustments(subject) == [(fragile.today(), 1)]
-        assert fragile.at_microsoft(subject)["quantity"] == subject.quantity + 1
-        assert len(fragile.operations(subject)) == 1
+        world.wait_for_rest(found["operation"])
+        assert world.adjustments(subject) == [(world.today(), 1)]
+        assert world.at_microsoft(subject)["quantity"] == subject.quantity + 1
+        assert len(world.operations(subject)) == 1

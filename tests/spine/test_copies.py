@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import gzip
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from subprocess import CompletedProcess
+import pytest
 
+from local.forking import ForkServer
+
+if TYPE_CHECKING:
     from tests.spine.world import World
 
 
-def command(world: World, *arguments: str) -> CompletedProcess[str]:
+Command = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(world: World, forks: ForkServer) -> Command:
+    """The command as an engineer runs it, with the tables of the stack."""
     environment = {"PATH": os.environ["PATH"], "TABLES_CONNECTION_STRING": world.stack.ready["tables"]}
-    return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "infra.copy_tables", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return lambda *arguments: forks.run("infra.copy_tables", arguments, environment)
 
 
-def test_a_copy_is_whole_and_for_nobody_else_and_is_put_into_empty_tables_only(world: World, tmp_path: Path) -> None:
+def test_a_copy_is_whole_and_for_nobody_else_and_is_put_into_empty_tables_only(
+    world: World, command: Command, tmp_path: Path
+) -> None:
     subject = world.outside_window()
     file = tmp_path / "ledger.jsonl.gz"
 
-    done = command(world, "save", str(file))
+    done = command("save", str(file))
     assert (done.returncode, done.stderr) == (0, "")
     with gzip.open(file, "rt", encoding="utf-8") as text:
         lines = text.read().splitlines()
@@ -40,12 +42,12 @@ def test_a_copy_is_whole_and_for_nobody_else_and_is_put_into_empty_tables_only(w
     assert file.stat().st_mode & 0o077 == 0
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
-    refused = command(world, "restore", str(file))
+    refused = command("restore", str(file))
     assert refused.returncode == 1
     assert "not empty" in refused.stderr
 
 
-def test_a_file_that_is_no_copy_is_told_as_such(world: World, tmp_path: Path) -> None:
-    missing = command(world, "restore", str(tmp_path / "nowhere.gz"))
+def test_a_file_that_is_no_copy_is_told_as_such(command: Command, tmp_path: Path) -> None:
+    missing = command("restore", str(tmp_path / "nowhere.gz"))
     assert missing.returncode == 1
     assert "Traceback" not in missing.stderr

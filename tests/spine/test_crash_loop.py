@@ -44,7 +44,7 @@ def kill_each_time(world: World, operation: str) -> int:
         return deaths_so_far(world) > answered or bool(world.operation(operation)["atRest"])
 
     while kills <= 2 * CRASH_LIMIT:
-        eventually(wait_for_the_next, bool)
+        eventually(wait_for_the_next, bool, slower=1)  # each waits for a second only
         if world.operation(operation)["atRest"]:
             break
         world.stack.kill("host")

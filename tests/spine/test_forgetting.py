@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 import pytest
 from azure.data.tables import TableServiceClient
 
+from local.forking import ForkServer
 from tests.spine.world import Subject, World
-
-if TYPE_CHECKING:
-    from subprocess import CompletedProcess
 
 CALLER = "ca000000-0000-4000-8000-0000000000f0"
 FAST = ("--quiet-hours", "0", "--although-listed")
 
 
-def command(world: World, *arguments: str) -> CompletedProcess[str]:
+Command = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(world: World, forks: ForkServer) -> Command:
+    """The command as an engineer runs it, with the tables of the stack."""
     environment = {"PATH": os.environ["PATH"], "TABLES_CONNECTION_STRING": world.stack.ready["tables"]}
-    line = [sys.executable, "-m", "infra.forget_customer", *arguments]
-    return subprocess.run(  # noqa: S603 - our own command
-        line, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return lambda *arguments: forks.run("infra.forget_customer", arguments, environment)
 
 
 def mentions(world: World, customer: str) -> list[str]:
@@ -49,28 +48,30 @@ def customer(world: World) -> Subject:
     return subject
 
 
-def test_it_shows_what_would_go_then_removes_it_and_leaves_the_bill_as_it_is(world: World, customer: Subject) -> None:
+def test_it_shows_what_would_go_then_removes_it_and_leaves_the_bill_as_it_is(
+    world: World, command: Command, customer: Subject
+) -> None:
     bill, other = world.bill(customer), world.inside_window()
 
-    shown = command(world, customer.customer, *FAST)
+    shown = command(customer.customer, *FAST)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert re.search(r"\d+  operations", shown.stdout)
     assert f"line {customer.line}: {customer.quantity + 1} units" in shown.stdout
     assert mentions(world, customer.customer)
 
-    done = command(world, customer.customer, "--apply", "--reference", "DSR-1", *FAST)
+    done = command(customer.customer, "--apply", "--reference", "DSR-1", *FAST)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert mentions(world, customer.customer) == []
     assert world.bill(customer) == bill
     assert world.subscription(other)["badge"] == "synced"
 
-    again = command(world, customer.customer, "--apply", "--reference", "DSR-1", *FAST)
+    again = command(customer.customer, "--apply", "--reference", "DSR-1", *FAST)
     assert again.returncode == 0
 
 
-def test_it_says_what_stands_against_it(world: World, customer: Subject) -> None:
+def test_it_says_what_stands_against_it(world: World, command: Command, customer: Subject) -> None:
     before = mentions(world, customer.customer)
-    refused = command(world, customer.customer, "--apply", "--reference", "DSR-2")
+    refused = command(customer.customer, "--apply", "--reference", "DSR-2")
     assert refused.returncode == 3
     assert "less than 2 hours ago" in refused.stderr
     assert mentions(world, customer.customer) == before
@@ -84,7 +85,7 @@ def test_it_says_what_stands_against_it(world: World, customer: Subject) -> None
         (("0b7f5b9d-3c61-4f0e-8f9a-51c2a7d4e101", "--apply", "--reference", "Mr Smith"), "no name"),
     ],
 )
-def test_a_wrong_call_is_explained(world: World, arguments: tuple[str, ...], text: str) -> None:
-    refused = command(world, *arguments)
+def test_a_wrong_call_is_explained(command: Command, arguments: tuple[str, ...], text: str) -> None:
+    refused = command(*arguments)
     assert refused.returncode == 2
     assert text in refused.stderr

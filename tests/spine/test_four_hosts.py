@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from tests.spine.conftest import SETTINGS
 from tests.spine.relay import Relays, Step
@@ -55,13 +56,14 @@ class Crowd:
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Iterator[Crowd]:
+def crowd(forks: ForkServer) -> Iterator[Crowd]:
     options = StackOptions(
         storage_in_memory=True,
         seed_customers=SUBSCRIPTIONS,
         subscriptions_per_customer=2,
         first_sync=False,
         settings=CROWD_SETTINGS,
+        forks=forks,
     )
     with Relays() as relays, Stack(options) as stack, contextlib.ExitStack() as opened:
         port = urlsplit(stack.ready["autotask"]).port or 0

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from azure.data.tables import TableServiceClient
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from tests.spine.conftest import SETTINGS
 from tests.spine.world import World, eventually, fault, requests
@@ -34,13 +35,14 @@ SECONDS = 90.0
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def world(forks: ForkServer) -> Iterator[World]:
     options = StackOptions(
         storage_in_memory=True,
         seed_customers=GENERATED,
         subscriptions_per_customer=EACH,
         first_sync=False,
         settings=RUN_SETTINGS,
+        forks=forks,
     )
     with Stack(options) as stack, World(stack, keep_alive=False) as world:
         stack.start_extra_host()

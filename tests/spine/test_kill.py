@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from shared.domain.operation import Address
 from shared.messaging.envelope import decode, encode, message_id
@@ -188,13 +189,14 @@ def _message(operation: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def relayed() -> Iterator[Relayed]:
+def relayed(forks: ForkServer) -> Iterator[Relayed]:
     options = StackOptions(
         storage_in_memory=True,
         seed_customers=100,
         subscriptions_per_customer=2,
         first_sync=False,
         settings=KILL_SETTINGS,
+        forks=forks,
     )
     watches = Watches()
     with Relays() as relays, Stack(options) as stack, ThreadPoolExecutor(2) as pool:

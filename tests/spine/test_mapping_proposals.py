@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from tests.spine.conftest import SETTINGS
 from tests.spine.test_mapping_at_purchase import company_of
@@ -42,10 +43,15 @@ def proposed(world: World, kind: str, subject: Subject) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def world(forks: ForkServer) -> Iterator[World]:
     """A stack whose customers a sync has seen."""
     options = StackOptions(
-        storage_in_memory=True, seed_customers=20, subscriptions_per_customer=2, first_sync=True, settings=SETTINGS
+        storage_in_memory=True,
+        seed_customers=20,
+        subscriptions_per_customer=2,
+        first_sync=True,
+        settings=SETTINGS,
+        forks=forks,
     )
     with Stack(options) as stack, World(stack) as world:
         yield world

@@ -6,15 +6,12 @@ import csv
 import io
 import re
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from local.plan import HOST
-from local.stack import Stack, StackOptions
-from tests.spine.conftest import SETTINGS
 from tests.spine.test_mapping_at_purchase import company_of
 from tests.spine.world import Subject, World, eventually, requests
 
@@ -213,29 +210,19 @@ def test_an_import_that_nobody_knows_is_not_found(world: World, identity: str, p
     assert (answer.status_code, answer.json()["code"]) == (404, "import_not_found")
 
 
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[World]:
-    """A stack whose host may be killed."""
-    options = StackOptions(
-        storage_in_memory=True, seed_customers=60, subscriptions_per_customer=2, first_sync=False, settings=SETTINGS
-    )
-    with Stack(options) as stack, World(stack, keep_alive=False) as world:
-        yield world
-
-
-def test_an_import_goes_on_after_its_host_was_killed_and_does_each_row_once(fragile: World) -> None:
-    subjects = [fragile.unmapped("open") for _ in range(50)]
+def test_an_import_goes_on_after_its_host_was_killed_and_does_each_row_once(world: World) -> None:
+    subjects = [world.unmapped("open") for _ in range(50)]
     text = sheet(*map(customer_row, subjects), *map(subscription_row, subjects))
-    path = ask(fragile, text).headers["Operation-Location"].removeprefix("/api")
-    eventually(lambda: len(requests(fragile.autotask, "POST", "ContractServiceUnits")), lambda count: count > 12)
-    fragile.stack.kill(HOST)
-    fragile.stack.start(HOST)
-    mapper = fragile.clients["mapper"]
+    path = ask(world, text).headers["Operation-Location"].removeprefix("/api")
+    eventually(lambda: len(requests(world.autotask, "POST", "ContractServiceUnits")), lambda count: count > 12)
+    world.stack.kill(HOST)
+    world.stack.start(HOST)
+    mapper = world.clients["mapper"]
     job = eventually(lambda: mapper.get(path).json(), lambda found: found["status"] == "finished", 2 * SECONDS)
     assert job["counts"]["refused"] == 0
     assert job["counts"]["done"] + job["counts"]["unchanged"] == 100
     for subject in subjects:
-        operations = fragile.clients["reader"].get(f"{subject.path}/operations").json()["value"]
+        operations = world.clients["reader"].get(f"{subject.path}/operations").json()["value"]
         assert [operation["kind"] for operation in operations] == ["map"]
-        fragile.wait_for_badge(subject)
-        assert fragile.adjustments(subject) == []
+        world.wait_for_badge(subject)
+        assert world.adjustments(subject) == []

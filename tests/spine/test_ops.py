@@ -5,38 +5,28 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.forking import ForkServer
 from tests.spine.test_desk import dead, drift
 from tests.spine.test_undo import pushed
 from tests.spine.world import World, eventually
-
-ROOT = Path(__file__).parents[2]
 
 
 class Ops:
     """`python -m ops` with a token of its own, without a terminal."""
 
-    def __init__(self, world: World, ready: Path) -> None:
+    def __init__(self, world: World, forks: ForkServer, ready: Path) -> None:
         self._environment = {"PATH": os.environ["PATH"], "CSP_READY": str(ready), "COLUMNS": "400"}
+        self._forks = forks
         self.world = world
 
     def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        done = subprocess.run(  # noqa: S603 - our own command line
-            [sys.executable, "-m", "ops", *arguments],
-            cwd=ROOT,
-            env={**self._environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = self._forks.run("ops", arguments, {**self._environment, **environment})
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout if code != 2 else done.stderr
 
@@ -45,11 +35,11 @@ class Ops:
 
 
 @pytest.fixture
-def ops(world: World, tmp_path: Path) -> Ops:
+def ops(world: World, forks: ForkServer, tmp_path: Path) -> Ops:
     ready = tmp_path / "ready.json"
     shown = {name: world.stack.ready[name] for name in ("api", "tokens")}
     ready.write_text(json.dumps(shown), encoding="utf-8")
-    return Ops(world, ready)
+    return Ops(world, forks, ready)
 
 
 def test_a_dead_letter_is_listed_shown_and_resubmitted(world: World, ops: Ops) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from tests.spine.conftest import SETTINGS
 from tests.spine.conversions import EXCHANGE_SKU, PREMIUM, PREMIUM_SKU, bought, map_product, on_line, plan
@@ -26,7 +27,7 @@ SCOPE = "https://api.partnercenter.microsoft.com/.default"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[World]:
+def running(forks: ForkServer) -> Iterator[World]:
     """A stack that has read everything once and knows where the audit records stand."""
     options = StackOptions(
         storage_in_memory=True,
@@ -34,6 +35,7 @@ def running() -> Iterator[World]:
         subscriptions_per_customer=2,
         first_sync=False,
         settings=SYNC_SETTINGS,
+        forks=forks,
     )
     with Stack(options) as stack, World(stack, keep_alive=False) as world:
         read_changes(world)  # there is no cursor yet: it starts a full sync
@@ -43,8 +45,7 @@ def running() -> Iterator[World]:
 
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
-    """The stack, with faults, switches and clocks as at its start."""
-    running.calm()
+    """The stack; whoever uses it leaves faults, switches and clocks as at its start."""
     yield running
     running.calm()
 
