@@ -15,6 +15,7 @@ import pytest
 from local.forking import ForkServer
 from local.plan import REPOSITORY
 from local.stack import Stack, StackOptions
+from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 - hooks of pytest
 from tests.openapi import conforming
 
 if TYPE_CHECKING:

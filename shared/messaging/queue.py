@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.amqp import AmqpMessageBodyType
@@ -21,6 +20,9 @@ from azure.servicebus.exceptions import MessageLockLostError
 from shared import telemetry
 from shared.domain.errors import RetryLater
 from shared.messaging.envelope import BrokerMessage
+
+if TYPE_CHECKING:
+    from azure.identity.aio import DefaultAzureCredential
 
 _PEEK_PAGE = 100
 _SEND_SECONDS = 10
@@ -41,9 +43,10 @@ class ServiceBusQueue:
         self._sender: ServiceBusSender | None = None
 
     def _open(self) -> ServiceBusClient:
-
         if self._connection_string:
             return ServiceBusClient.from_connection_string(self._connection_string, retry_total=1)
+
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow; a connection string needs none
 
         self._credential = self._credential or DefaultAzureCredential()
         return ServiceBusClient(cast("str", self._namespace), self._credential, retry_total=1)

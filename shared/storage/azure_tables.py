@@ -24,7 +24,6 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import EdmType, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
-from azure.identity.aio import DefaultAzureCredential
 
 from shared.domain.errors import CspError, Misconfigured, RetryLater
 from shared.storage.store import TABLES, Delete, Insert, Page, Replace, Row, Scalar, Upsert, Write, WriteConflict, guard
@@ -62,6 +61,8 @@ class AzureTables:
         if self._connection_string:
             service = TableServiceClient.from_connection_string(self._connection_string, **more)
         else:
+            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow; a connection string needs none
+
             service = TableServiceClient(cast("str", self._endpoint), credential=DefaultAzureCredential(), **more)
         try:
             for table in TABLES:

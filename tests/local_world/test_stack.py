@@ -77,28 +77,29 @@ def is_running(pid: int) -> bool:
     return not status.parent.parent.is_dir()
 
 
-def test_sigterm_ends_everything_and_a_second_run_works(tmp_path: Path, supervised: list[Supervisor]) -> None:
+def test_sigterm_ends_everything_and_a_kill_of_the_second_run_takes_its_children_with_it(
+    tmp_path: Path, supervised: list[Supervisor]
+) -> None:
     arguments = ("--port", "0", "--data", str(tmp_path / "data"))
-    for _ in range(2):
-        supervisor = Supervisor(tmp_path, *arguments)
-        supervised.append(supervisor)
-        pids = supervisor.ready()["pids"]
-        assert pids.keys() == PROCESSES
-        assert all(map(is_running, pids.values()))
-
-        supervisor.process.send_signal(signal.SIGTERM)
-
-        assert supervisor.process.wait(20) == 0, supervisor.said()
-        assert [name for name, pid in pids.items() if is_running(pid)] == []
-        assert not supervisor.ready_file.exists()
-
-
-def test_a_killed_supervisor_takes_its_children_with_it(tmp_path: Path, supervised: list[Supervisor]) -> None:
-    supervisor = Supervisor(tmp_path, "--port", "0", "--data", str(tmp_path / "data"))
+    supervisor = Supervisor(tmp_path, *arguments)
     supervised.append(supervisor)
     pids = supervisor.ready()["pids"]
+    assert pids.keys() == PROCESSES
+    assert all(map(is_running, pids.values()))
 
-    supervisor.process.kill()
+    supervisor.process.send_signal(signal.SIGTERM)
+
+    assert supervisor.process.wait(20) == 0, supervisor.said()
+    assert [name for name, pid in pids.items() if is_running(pid)] == []
+    assert not supervisor.ready_file.exists()
+
+    again = Supervisor(tmp_path, *arguments)
+    supervised.append(again)
+    pids = again.ready()["pids"]
+    assert pids.keys() == PROCESSES
+    assert all(map(is_running, pids.values()))
+
+    again.process.kill()
 
     wait_until(lambda: not any(map(is_running, pids.values())))
 

@@ -1,4 +1,4 @@
-"""A stack with the seed that the documents speak of, untouched, one per test worker."""
+"""A stack with the seed that the documents speak of, untouched, one for this directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def seeded() -> Iterator[Stack]:
     settings = {**dialogs.SETTINGS, "METRICS_SCHEDULE": "0 0 0 1 1 *", "CALLER_REQUESTS_PER_MINUTE": "100000"}
     with Stack(StackOptions(storage_in_memory=True, settings=settings)) as stack:

@@ -1,9 +1,10 @@
-"""One small stack per test worker, and an Entra ID that issues any token, true or forged."""
+"""One small stack for this directory, and an Entra ID that issues any token, true or forged."""
 
 from __future__ import annotations
 
+import json
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,18 +26,22 @@ class Entra:
     """The simulator's control path for tokens."""
 
     client: httpx.Client
+    issued: dict[str, str] = field(default_factory=dict)
 
     def token(self, **wanted: Any) -> str:
-        """A token with every role, unless something else is wanted."""
-        answer = self.client.post("/_control/tokens", json={"roles": EVERY_ROLE, **wanted})
-        return str(answer.raise_for_status().json()["access_token"])
+        """A token with every role, unless something else is wanted; the same one for the same wish."""
+        wish = json.dumps({"roles": EVERY_ROLE, **wanted})
+        if wish not in self.issued:
+            answer = self.client.post("/_control/tokens", content=wish).raise_for_status()
+            self.issued[wish] = str(answer.json()["access_token"])
+        return self.issued[wish]
 
     def bearer(self, **wanted: Any) -> dict[str, str]:
         """The same as a header."""
         return {"Authorization": f"Bearer {self.token(**wanted)}"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world() -> Iterator[World]:
     options = StackOptions(
         storage_in_memory=True,
@@ -48,7 +53,7 @@ def world() -> Iterator[World]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def entra(world: World) -> Iterator[Entra]:
     ready = world.stack.ready
     trust = ssl.create_default_context(cafile=ready["caFile"])

@@ -53,7 +53,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entra]:
     with running_entra(tmp_path_factory.mktemp("entra")) as running:
         yield running
@@ -66,7 +66,7 @@ def entra(running_directory: Entra) -> Iterator[Entra]:
     calm(running_directory.http)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_center(running_directory: Entra) -> Iterator[httpx.Client]:
     with running_partner_center(running_directory) as running:
         yield running
@@ -80,7 +80,7 @@ def partner_center(running_center: httpx.Client) -> Iterator[httpx.Client]:
     calm(running_center)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_vault(running_directory: Entra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyVault]:
     with running_key_vault(running_directory, tmp_path_factory.mktemp("key-vault")) as running:
         yield running
@@ -93,7 +93,7 @@ def vault(running_vault: KeyVault) -> Iterator[KeyVault]:
     calm(running_vault.http)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of an Azurite in memory."""
     ports = storage.Ports(*free_ports(3))

@@ -38,6 +38,12 @@ def test_every_public_secret_says_why_it_is_none() -> None:
         ("docs/b.md", 'password = "Tr0ub4dor&3x"', "Secret Keyword"),
         ("docs/a.md", "AccountKey=" + "Zm9v" * 21 + "Zg==", "Azure Storage Account access key"),
         ("tests/a.py", "ghp_" + "a1B2c3D4e5F6" * 3, "GitHub Token"),
+        ("tests/a.py", "AKIA" + "ZX4Y7Q2W9E1R5T8U", "AWS Access Key"),
+        ("tests/a.yml", "Aws_secret_key: " + "a1B2c3D4e5" * 4, "AWS Access Key"),
+        ("tests/a.md", "https://somebody:" + "Tr0ub4dor@example.com/", "Basic Auth Credentials"),
+        ("tests/a.py", "ey" + "JhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2ln", "JSON Web Token"),
+        ("tests/.npmrc", "//registry.example.com/:_auth" + "Token=npm_a1B2c3D4e5F6", "NPM tokens"),
+        ("tests/a.txt", "pypi-AgE" + "IcHlwaS5vcmc" + "a1B2c3D4e5" * 7, "PyPI Token"),
         ("infra/a.bicep", "clientSecret: 'q~8Q~abcdefGHIJK'", "Secret Keyword"),
     ],
 )

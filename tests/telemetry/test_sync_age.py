@@ -23,14 +23,15 @@ def observer(stack: Stack) -> Iterator[Observer]:
 
 
 @pytest.fixture
-def sync(stack: Stack, observer: Observer) -> Callable[[], int]:
+def sync(stack: Stack, observer: Observer) -> Iterator[Callable[[], int]]:
     """Runs the sync of all customers and says how many were left out."""
+    host = httpx.Client(base_url=f"{stack.ready['host']}/admin/functions", trust_env=False, timeout=30)
 
     def run() -> int:
         runs = len(ended())
-        httpx.post(f"{stack.ready['host']}/admin/functions/timer_sync_all", json={}).raise_for_status()
+        host.post("/timer_sync_all", json={}).raise_for_status()
         while len(ended()) == runs:
-            httpx.post(f"{stack.ready['host']}/admin/functions/timer_sync_tick", json={}).raise_for_status()
+            host.post("/timer_sync_tick", json={}).raise_for_status()
             time.sleep(0.5)
         counts: dict[str, int] = ast.literal_eval(ended()[-1]["counts"])
         return counts["unread"] + counts["closed"]
@@ -39,7 +40,8 @@ def sync(stack: Stack, observer: Observer) -> Callable[[], int]:
         told = [record["attributes"] for record in observer.records(event="full_sync")]
         return [attributes for attributes in told if attributes["phase"] == "ended"]
 
-    return run
+    with host:
+        yield run
 
 
 def age(observer: Observer) -> float:
