@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from local.stack import Stack
+from tests.conftest import plain_client
 from tests.spine.world import eventually
 
 METRICS_FUNCTION = "timer_metrics"
@@ -52,7 +51,7 @@ class Observer:
 
     def __init__(self, stack: Stack) -> None:
         self._ready = stack.ready
-        self._client = httpx.Client(base_url=self._ready["telemetry"], trust_env=False, timeout=30)
+        self._client = plain_client(self._ready["telemetry"])
 
     def __enter__(self) -> Observer:
         return self
@@ -85,7 +84,7 @@ class Observer:
     def measured(self) -> dict[str, list[Point]]:
         """Run the timer of the gauges and give all points that were sent after it, by metric."""
         runs = len(self.records(event="measured"))
-        httpx.post(f"{self._ready['host']}/admin/functions/{METRICS_FUNCTION}", json={}).raise_for_status()
+        self._client.post(f"{self._ready['host']}/admin/functions/{METRICS_FUNCTION}", json={}).raise_for_status()
         told = eventually(lambda: self.records(event="measured"), lambda seen: len(seen) > runs)[-1]["at"]
 
         def newer() -> list[Point]:

@@ -131,7 +131,7 @@ def test_the_sweep_removes_the_copies_of_healed_operations_and_no_others(world: 
     decide(world, gone, "resubmit")
     world.wait_for_rest(gone)
 
-    httpx.post(f"{world.stack.ready['host']}/admin/functions/timer_sweep", json={}, trust_env=False).raise_for_status()
+    world.run_timer("timer_sweep")
 
     eventually(lambda: broker.dead_about(gone), lambda found: not found)
     assert len(broker.dead_about(kept)) == 1

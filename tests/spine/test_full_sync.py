@@ -8,11 +8,9 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from azure.data.tables import TableServiceClient
 
@@ -49,15 +47,9 @@ def world(forks: ForkServer) -> Iterator[World]:
         yield world
 
 
-def trigger(world: World, function: str, hosts: list[str] | None = None) -> None:
-    """Run a timer function on these hosts, all where none are named, at the same moment; nobody waits for its end."""
-    addresses = hosts or list(world.stack.ready["hosts"].values())
-
-    def post(address: str) -> None:
-        httpx.post(f"{address}/admin/functions/{function}", json={}, timeout=30).raise_for_status()
-
-    with ThreadPoolExecutor(len(addresses)) as pool:
-        list(pool.map(post, addresses))
+def trigger(world: World, function: str) -> None:
+    """Run a timer function on all hosts at the same moment; nobody waits for its end."""
+    world.run_timer(function, *world.stack.ready["hosts"].values())
 
 
 def newest(world: World) -> dict[str, Any]:
@@ -149,7 +141,7 @@ def test_two_hosts_double_no_request_and_stay_under_the_rate(world: World) -> No
 
 
 def test_two_hosts_read_what_changed_once(world: World) -> None:
-    trigger(world, "timer_sync_changes", [world.stack.ready["host"]])  # the cursor begins here
+    world.run_timer("timer_sync_changes")  # the cursor begins here
     eventually(lambda: world.clients["reader"].get("/sync/runs").json()["incremental"], bool)
     to_its_end(world, newest(world)["id"])
     for customer in range(1, 6):
@@ -178,8 +170,8 @@ def test_after_a_kill_the_next_tick_goes_on_and_the_end_is_what_microsoft_has(wo
     if moment == "listing":
         fault(world.partner_center, {"path": "^/v1/customers$", "fault": "slow", "when": "after", "delaySeconds": 5})
     forget_requests(world)
-    run, first = begin(world), world.stack.ready["host"]
-    trigger(world, "timer_sync_tick", [first])
+    run = begin(world)
+    world.run_timer("timer_sync_tick")
     wanted = {"listing": 0, "reading": 5, "reading late": 20}[moment]
     eventually(lambda: len(asked(world)[1]), lambda count: count > wanted)
     world.stack.restart("host")

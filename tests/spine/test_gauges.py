@@ -27,8 +27,19 @@ from tests.spine.world import World, eventually, fault
 Measured = dict[str, list[Point]]
 
 
+TELLING = {"OTEL_METRIC_EXPORT_INTERVAL": "500"}
+
+
+@pytest.fixture(scope="module")
+def telling(running_world: World) -> Iterator[None]:
+    """Meanwhile the worker's host tells its metrics twice a second."""
+    running_world.stack.restart("host", TELLING)
+    yield
+    running_world.stack.restart("host")
+
+
 @pytest.fixture
-def observer(world: World) -> Iterator[Observer]:
+def observer(world: World, telling: None) -> Iterator[Observer]:
     with Observer(world.stack) as observer:
         yield observer
 
@@ -119,7 +130,7 @@ def test_each_dependency_is_ready_or_not_by_name(world: World, observer: Observe
 
 def test_credentials_that_are_refused_are_not_tried_again_by_the_gauges(world: World, observer: Observer) -> None:
     """Repeated refusals lock the API user out; the push waits five minutes after one, and so does whoever looks."""
-    settings = {"AUTOTASK_SECRET": "wrong", "METRICS_SCHEDULE": "0 0 0 1 1 *"}
+    settings = {**TELLING, "AUTOTASK_SECRET": "wrong"}
     world.stack.restart("host", settings)
     try:
         with World(world.stack, keep_alive=False), httpx.Client(base_url=world.stack.ready["autotask"]) as autotask:
@@ -132,7 +143,7 @@ def test_credentials_that_are_refused_are_not_tried_again_by_the_gauges(world: W
             assert len(autotask.get("/_control/requests").json()["requests"]) == asked
             assert [point["value"] for point in again if point["attributes"]["dependency"] == "autotask"] == [0]
     finally:
-        world.stack.restart("host")
+        world.stack.restart("host", TELLING)
         _forget_stops(world)
 
 

@@ -162,8 +162,7 @@ def test_the_findings_are_a_file_too(world: World) -> None:
 
 def test_the_timer_starts_a_run(world: World) -> None:
     before = desk(world).get("/reconciliation").json()["run"]
-    path = f"{world.stack.ready['host']}/admin/functions/timer_reconcile"
-    httpx.post(path, json={}, trust_env=False).raise_for_status()
+    world.run_timer("timer_reconcile")
 
     run = eventually(lambda: desk(world).get("/reconciliation").json()["run"], lambda seen: seen != before)
     assert run["requestedBy"] == "csp-functions"

@@ -50,13 +50,8 @@ def world(running: World) -> Iterator[World]:
     running.calm()
 
 
-def trigger(world: World, function: str) -> None:
-    """Run a timer function now; it is not waited for."""
-    httpx.post(f"{world.stack.ready['host']}/admin/functions/{function}", json={}, timeout=60).raise_for_status()
-
-
 def _ticked(world: World) -> dict[str, Any]:
-    trigger(world, "timer_sync_tick")
+    world.run_timer("timer_sync_tick")
     return syncs(world)
 
 
@@ -69,7 +64,7 @@ def syncs(world: World) -> dict[str, Any]:
 def read_changes(world: World) -> None:
     """An incremental sync, to its end."""
     before = syncs(world)["incremental"]
-    trigger(world, "timer_sync_changes")
+    world.run_timer("timer_sync_changes")
     eventually(
         lambda: syncs(world)["incremental"],
         lambda now: now is not None and not now["running"] and (before is None or now["ranAt"] != before["ranAt"]),
@@ -244,7 +239,7 @@ def test_a_webhook_brings_a_change_within_a_tick(world: World) -> None:
     directly(world, subject, quantity=42)
     last = eventually(lambda: deliveries(world), lambda seen: bool(seen) and seen[-1]["status"] is not None)[-1]
     assert last["status"] == 200, last
-    trigger(world, "timer_sync_tick")
+    world.run_timer("timer_sync_tick")
     assert detected(world, subject)["after"]["quantity"] == 42
     assert world.bill(subject)[-1] == (world.today(), 42)
     forged = world.partner_center.post("/_control/state/webhooks", json={"tampered": True}).json()
@@ -299,7 +294,7 @@ def test_a_renewal_is_read_by_the_tick_when_its_moment_has_passed(world: World) 
     advance(world, days_to(world, term_end(world, subject)) + 2)
     before = listed(world, subject)["commitmentEndsAt"]
     read_changes(world)  # Microsoft's clock is known by its answers
-    trigger(world, "timer_sync_tick")
+    world.run_timer("timer_sync_tick")
     renewed = eventually(lambda: listed(world, subject)["commitmentEndsAt"], lambda seen: seen > before)
     assert datetime.fromisoformat(renewed) > datetime.fromisoformat(before) + timedelta(days=300)
     assert world.adjustments(subject) == [], "as many seats as before"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.spine.test_dead_letters import decide
@@ -23,10 +22,6 @@ def host(running_world: World) -> Iterator[str]:
     running_world.stack.stop(name)
 
 
-def run_timer(host: str) -> None:
-    httpx.post(f"{host}/admin/functions/timer_tickets", json={}, trust_env=False, timeout=60).raise_for_status()
-
-
 def tickets(world: World, about: str) -> list[dict[str, Any]]:
     stored = world.autotask.get("/_control/state").raise_for_status().json()["tickets"]
     return [ticket for ticket in stored if about in str(ticket["description"])]
@@ -35,8 +30,8 @@ def tickets(world: World, about: str) -> list[dict[str, Any]]:
 def test_a_dead_letter_gets_one_ticket_and_it_is_closed_when_it_is_healed(world: World, host: str) -> None:
     subject, operation = dead(world, "The contract is locked by the month-end.")
 
-    run_timer(host)
-    run_timer(host)
+    world.run_timer("timer_tickets", host)
+    world.run_timer("timer_tickets", host)
 
     (ticket,) = eventually(lambda: tickets(world, operation), bool)
     assert (ticket["status"], ticket["priority"]) == (1, 1)
@@ -46,7 +41,7 @@ def test_a_dead_letter_gets_one_ticket_and_it_is_closed_when_it_is_healed(world:
     assert (shown["id"], shown["state"], shown["problem"]) == (ticket["id"], "open", None)
     decide(world, operation, "resubmit")
     world.wait_for_rest(operation)
-    run_timer(host)
+    world.run_timer("timer_tickets", host)
     eventually(lambda: [one["status"] for one in tickets(world, operation)], lambda seen: seen == [5])
     assert world.adjustments(subject) == [(world.today(), 2)]
 
