@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
+from local.forking import ForkServer
 from local.stack import Stack
 from tests.documents import dialogs
 from tests.documents.generated import DOCS
 
 
-def test_the_documented_calls_of_each_dialog_are_answered_as_documented() -> None:
+def test_the_documented_calls_of_each_dialog_are_answered_as_documented(forks: ForkServer) -> None:
     document = (DOCS / "api.md").read_text(encoding="utf-8")
-    with Stack(dialogs.options()) as stack:
+    with Stack(replace(dialogs.options(), forks=forks)) as stack:
         now = dialogs.markdown(dialogs.ask_all(stack))
 
     documented, answered = (dialogs.masked(dialogs.shown(text)) for text in (document, now))

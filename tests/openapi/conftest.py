@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from tests.documents import dialogs
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="package")
-def seeded() -> Iterator[Stack]:
+def seeded(forks: ForkServer) -> Iterator[Stack]:
     settings = {**dialogs.SETTINGS, "METRICS_SCHEDULE": "0 0 0 1 1 *", "CALLER_REQUESTS_PER_MINUTE": "100000"}
-    with Stack(StackOptions(storage_in_memory=True, settings=settings)) as stack:
+    with Stack(StackOptions(storage_in_memory=True, settings=settings, forks=forks)) as stack:
         yield stack

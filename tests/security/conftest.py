@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from shared.identity import Role
 from tests.conftest import FAST_SETTINGS
@@ -42,12 +43,13 @@ class Entra:
 
 
 @pytest.fixture(scope="package")
-def world() -> Iterator[World]:
+def world(forks: ForkServer) -> Iterator[World]:
     options = StackOptions(
         storage_in_memory=True,
         seed_customers=12,
         subscriptions_per_customer=2,
         settings={**FAST_SETTINGS, "ACCESS_REMEMBER_SECONDS": "0.2"},
+        forks=forks,
     )
     with Stack(options) as stack, World(stack) as running:
         yield running

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from azure.data.tables import TableServiceClient
 
+from local.forking import ForkServer
 from local.stack import Stack, StackOptions
 from shared.storage.store import TABLES
 from tests.local_world.vendor_processes import CLIENT_SECRET, Entra
@@ -69,13 +70,14 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def running_office() -> Iterator[Office]:
+def running_office(forks: ForkServer) -> Iterator[Office]:
     options = StackOptions(
         storage_in_memory=True,
         seed_customers=20,
         subscriptions_per_customer=2,
         first_sync=False,
         settings={**SETTINGS, "PARTNER_CENTER_SIGN_IN": "user", "PARTNER_CENTER_STOP_SECONDS": str(STOP_SECONDS)},
+        forks=forks,
     )
     with Stack(options) as stack, World(stack) as world:
         ca_file = Path(stack.ready["caFile"])
