@@ -197,6 +197,18 @@ def refused_again(where: Whereabouts, targets: Iterable[Target]) -> Reason:
     )
 
 
+def not_shown(where: Whereabouts, adjustments: Iterable[Adjustment]) -> Reason:
+    """Autotask took a plan, shows something else, and would be sent the same again."""
+    sent = "; ".join(adjustment_text(adjustment) for adjustment in adjustments)
+    return Reason(
+        "rates_not_shown",
+        f"{where}: Autotask took these adjustments before and does not show what they set: {sent}. "
+        "They are not sent again.",
+        "Look at the line's prices and costs in Autotask, correct them by hand, then re-submit; dismiss where the bill "
+        "is right as it is.",
+    )
+
+
 def unreadable(where: Whereabouts, targets: Iterable[Target], error: Exception) -> Reason:
     """What Autotask shows contradicts itself."""
     return Reason(

@@ -49,12 +49,15 @@ class Intention:
         )
 
     def untouched(self, before: Known, known: Known) -> bool:
-        """Whether what is intended to change is still as it was before."""
+        """Whether what is intended to change is still as it was before.
+
+        Microsoft drops a schedule with any change of seats or state, so a missing one then tells nothing.
+        """
         return (
             (self.status is None or before.status == known.status)
             and (self.quantity is None or before.quantity == known.quantity)
             and (self.auto_renew is None or before.auto_renew == known.auto_renew)
-            and (self.schedule is None or before.schedule == known.schedule)
+            and (self.schedule is None or (before.schedule == known.schedule and before == known))
         )
 
     def applied_to(self, before: Known) -> Known:

@@ -16,11 +16,12 @@ from enum import StrEnum
 
 from shared.domain.edits import NO_EDITS, added, difference, with_edits
 from shared.domain.planning import Adjustment, DriftPolicy, apply
-from shared.domain.rates import Rate, same
+from shared.domain.rates import Rate, Reach, same
 from shared.domain.reading import Fit, Named, Reading
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 
 _SUSPECTS_KEPT = 8  # more attempts of unknown outcome than this on one line are a case for a person
+_VAIN_KEPT = 16  # longer rounds than this end by the number of plans in a push
 _NAMED_KEPT = 16  # rates named longer ago than that show on whole periods by now
 
 
@@ -70,6 +71,10 @@ class Line:
     named: tuple[Named, ...] = ()  # the rates of our last adjustments, to tell what a part of a period is billed at
     base: Timeline | None = None  # `desired` as it was last adopted from Autotask; later operations lie on top of it
     adopted: int = 0  # operations up to this sequence number are part of `base`
+    reach: Reach = Reach.NEXT  # how far a named rate reaches here, as the last reading that could tell showed
+    vain: tuple[
+        str, ...
+    ] = ()  # `_marks` of rates that Autotask took since the line was last as wanted, and did not show
     accepted: str = ""  # the difference that a person has accepted, as `reconciliation.accepted_mark` spells it
     schema: int = 1
 
@@ -98,6 +103,14 @@ class Line:
         if adjustment.price is None and adjustment.cost is None:
             return self
         return replace(self, named=(*self.named, named_by(adjustment))[-_NAMED_KEPT:])
+
+    def with_vain(self, actual: Timeline, sent: Iterable[Adjustment]) -> Line:
+        """The line that remembers rates which were sent at a reading, which Autotask took, and which do not hold."""
+        return replace(self, vain=(*self.vain, *_marks(actual, sent))[-_VAIN_KEPT:])
+
+    def is_vain(self, actual: Timeline, adjustments: Iterable[Adjustment]) -> bool:
+        """Whether one of them is sent in vain: the same rates at the same reading were taken and did not hold."""
+        return bool(self.vain) and not _marks(actual, adjustments).isdisjoint(self.vain)
 
     def respecting(self, actual: Timeline, *, until: date) -> Line:
         """The line with what a reading shows more or less than was verified kept as a hand edit."""
@@ -241,7 +254,7 @@ def echo_of(line: Line, reading: Reading, window: Window) -> tuple[Adjustment, .
     """The suspects that a reading shows to have taken effect after all; None if it shows none."""
     for size in range(1, len(line.suspects) + 1):
         for chosen in itertools.combinations(line.suspects, size):
-            after = apply(line.verified, chosen, line.events)
+            after = apply(line.verified, chosen, line.events, line.reach)
             sources = (line.verified, after)
             if (
                 _same_units(reading.shown, after, window)
@@ -261,6 +274,12 @@ def without(suspects: Iterable[Adjustment], gone: Iterable[Adjustment]) -> tuple
     for adjustment in gone:
         left.remove(adjustment)
     return tuple(left)
+
+
+def _marks(actual: Timeline, adjustments: Iterable[Adjustment]) -> set[str]:
+    """What names each adjustment of rates alone together with the reading that it was planned from."""
+    reading = fingerprint(actual)
+    return {f"{reading} {item.date} {item.price} {item.cost}" for item in adjustments if not item.change}
 
 
 def fingerprint(timeline: Timeline) -> str:

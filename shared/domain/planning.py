@@ -7,7 +7,7 @@ and reads back; a repeated message therefore finds nothing to do. Works on the b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,8 +16,8 @@ from functools import partial
 from typing import Final
 
 from shared.domain.edits import difference, with_edits
-from shared.domain.rate_plan import RunningRate, plan_rate
-from shared.domain.rates import Rate, same
+from shared.domain.rate_plan import RatePlan, RunningRate, plan_rate
+from shared.domain.rates import Rate, Reach, same
 from shared.domain.shortfalls import Shortfall, shortfalls_of
 from shared.domain.stretches import Stretch, Wish, executable
 from shared.domain.timeline import Day, Step, Timeline, first_difference
@@ -110,10 +110,13 @@ def plan(
     policy: DriftPolicy,
     unusable: Unusable,
     events: frozenset[date] = NO_EVENTS,
+    reach: Reach = Reach.NEXT,
 ) -> Plan | Nothing | Drift | Blocked:
     """Decide what to send to Autotask for one line. Never raises for valid timelines.
 
     `events` are dates on which adjustments of ours named rates: theirs hold from there, even where nothing shows it.
+    `reach` is how far a named rate reaches, as far as the line knows. Where that is all later days, a rate that is not
+    ours is named again behind one of ours, so that it stays as it is.
 
     Only days inside the contract's window count, and rates only where they are ours and units are billed. Hand edits
     (actual differs from verified) end in `Drift` under `review`; `respect` aims at desired plus their difference, never
@@ -124,10 +127,11 @@ def plan(
     gets wrong by it that was right. A change whose own date is unusable waits for the next usable one, and so does a
     rate. What remains is a `Shortfall`. Planning again on the result sends nothing more.
 
-    Order: increases first, then decreases, then changes of rates alone, dates ascending within each. Sent one by one in
-    this order, units are never negative on any day: while increases are being sent each day has at least its actual
-    units; while decreases are being sent each day still has at least the units of the final result, because only
-    decreases are missing.
+    Order: by date, so that none overruns the rate that another names on a later date. Only where an increase lies
+    behind a decrease, increases come first, then decreases, then changes of rates alone. Sent one by one, units are
+    thus never negative on any day: while increases are being sent each day has at least its actual units; while
+    decreases are being sent each day still has at least the units of the final result, because only decreases are
+    missing. What that order overran is the next plan's, which moves no units.
 
     Without adjustments: a difference that lasts to the contract's end is `Blocked` (no_usable_date); a change
     wanted only after it is `Blocked` (contract_ended); everything else is `Nothing`, with the shortfalls that
@@ -141,11 +145,13 @@ def plan(
     if policy is DriftPolicy.RESPECT:
         desired = with_edits(desired, difference(actual, verified, owned=desired, until=window.end))
     cuts = [cut for first, last in unusable.cells() for cut in (first, last + 1)]
+    if reach is Reach.ONWARDS:
+        desired = desired.filled_from(Timeline(tuple(step for step in actual.steps if step.date <= window.end)))
     first, last = window.start.toordinal(), window.end.toordinal()
-    wish = Wish(desired, actual, events)
+    wish = Wish(desired, actual, events, reach)
     inside = wish.stretches(first, last, cuts)
     adjustments = _adjustments(wish, inside, executable(inside, unusable), unusable)
-    result = apply(actual, adjustments, events)
+    result = apply(actual, adjustments, events, reach)
     shortfalls = shortfalls_of(wish, inside, result)
     if adjustments:
         return Plan(adjustments, result, shortfalls)
@@ -157,18 +163,28 @@ def plan(
     return Nothing(shortfalls)
 
 
-def apply(timeline: Timeline, adjustments: Iterable[Adjustment], events: frozenset[date] = NO_EVENTS) -> Timeline:
-    """The timeline after these adjustments, in whatever order they come.
+def apply(
+    timeline: Timeline,
+    adjustments: Iterable[Adjustment],
+    events: frozenset[date] = NO_EVENTS,
+    reach: Reach = Reach.NEXT,
+) -> Timeline:
+    """The timeline after these adjustments. Units add up.
 
-    Units add up. A named rate holds from its date until the next one on which another is named, on which the timeline
-    has another than before, or which is an event: what Autotask makes of it is only known once it is read back.
+    A named rate holds from its date on: on all later days, in the order in which the adjustments are given; or, in
+    whatever order they come, until the next date on which another is named, on which the timeline has another than
+    before, or which is an event. What Autotask makes of it is only known once it is read back.
     """
+    if reach is Reach.ONWARDS:
+        for adjustment in adjustments:
+            timeline = _onwards(timeline, adjustment)
+        return timeline
     changes: dict[date, int] = {}
     named: dict[date, Adjustment] = {}
     for adjustment in adjustments:
         changes[adjustment.date] = changes.get(adjustment.date, 0) + adjustment.change
         named[adjustment.date] = _latest(named.get(adjustment.date), adjustment)
-    running = {kind: RunningRate(kind, timeline, events) for kind in Rate}
+    running = {kind: RunningRate(kind, Wish(timeline, timeline, events)) for kind in Rate}
     steps: list[Step] = []
     added = 0
     for day in sorted({*changes, *events, *(step.date for step in timeline.steps)}):
@@ -179,6 +195,19 @@ def apply(timeline: Timeline, adjustments: Iterable[Adjustment], events: frozens
                 rate.name(named[day].rate(kind))
         steps.append(Step(day, timeline.at(day) + added, running[Rate.PRICE].amount, running[Rate.COST].amount))
     return Timeline(tuple(steps))
+
+
+def _onwards(timeline: Timeline, adjustment: Adjustment) -> Timeline:
+    """The timeline after one adjustment whose rates hold on all later days."""
+
+    def after(day: date) -> Step:
+        had = timeline.on(day)
+        if day < adjustment.date:
+            return had
+        price, cost = (had.rate(kind) if adjustment.rate(kind) is None else adjustment.rate(kind) for kind in Rate)
+        return Step(day, had.units + adjustment.change, price, cost)
+
+    return Timeline(tuple(after(day) for day in sorted({adjustment.date, *(step.date for step in timeline.steps)})))
 
 
 def _latest(earlier: Adjustment | None, later: Adjustment) -> Adjustment:
@@ -195,20 +224,37 @@ def _adjustments(
     steps = dict(_steps_of(stretches, changes))
     billed = [stretch.actual + change for stretch, change in zip(stretches, changes, strict=True)]
     rate_of = partial(plan_rate, wish=wish, stretches=stretches, billed=billed, unusable=unusable)
-    price = rate_of(Rate.PRICE, changing=steps.keys())
-    cost = rate_of(Rate.COST, changing=steps.keys() | price.needed)
-    # An adjustment for the cost names the price too, which may make one for the price needless
-    fewer = rate_of(Rate.PRICE, changing=steps.keys() | cost.needed)
-    again = rate_of(Rate.COST, changing=steps.keys() | fewer.needed)
-    if again.needed == cost.needed:
-        price, cost = fewer, again
+    price, cost = _rates(rate_of, steps.keys())
     days = sorted(steps.keys() | price.needed | cost.needed)
+    while wish.reach is Reach.ONWARDS:  # each of them names both rates and overruns what comes later
+        price, cost = (rate_of(kind, changing=days) for kind in Rate)
+        if not price.needed | cost.needed:
+            break
+        days = sorted({*days, *price.needed, *cost.needed})
     found = [Adjustment(date.fromordinal(day), steps.get(day, 0), price.held[day], cost.held[day]) for day in days]
-    return tuple(sorted(found, key=_turn))
+    return _in_turn(found)
+
+
+def _rates(rate_of: Callable[..., RatePlan], steps: Collection[int]) -> tuple[RatePlan, RatePlan]:
+    """The fewest days on which price and cost must be named besides those of the steps."""
+    price = rate_of(Rate.PRICE, changing=steps)
+    cost = rate_of(Rate.COST, changing={*steps, *price.needed})
+    # An adjustment for the cost names the price too, which may make one for the price needless
+    fewer = rate_of(Rate.PRICE, changing={*steps, *cost.needed})
+    again = rate_of(Rate.COST, changing={*steps, *fewer.needed})
+    return (fewer, again) if again.needed == cost.needed else (price, cost)
+
+
+def _in_turn(ascending: Sequence[Adjustment]) -> tuple[Adjustment, ...]:
+    """Adjustments in the order in which they are sent."""
+    increases = [adjustment.date for adjustment in ascending if adjustment.change > 0]
+    decreases = [adjustment.date for adjustment in ascending if adjustment.change < 0]
+    if increases and decreases and decreases[0] < increases[-1]:
+        return tuple(sorted(ascending, key=_turn))
+    return tuple(ascending)
 
 
 def _turn(adjustment: Adjustment) -> int:
-    """When an adjustment is sent: increases, decreases, then rates alone, which may follow from the others' rates."""
     return 2 if adjustment.change == 0 else int(adjustment.change < 0)
 
 

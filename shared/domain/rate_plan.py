@@ -1,8 +1,9 @@
 """Which adjustments name which unit price and unit cost (ADR 0011); pure.
 
-An adjustment that names a rate sets it from its date on, until the next date on which Autotask has another one. One
-that changes units names the rates that hold on its date, so that it does not matter what Autotask makes of a rate that
-is left out; a rate that is to change elsewhere takes an adjustment without a change of units.
+An adjustment that names a rate sets it from its date on: until the next date on which Autotask has another one, or on
+all later days (`Reach`). One that changes units names the rates that hold on its date, so that it does not matter what
+Autotask makes of a rate that is left out; a rate that is to change elsewhere takes an adjustment without a change of
+units.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from shared.domain.rates import Rate, same
+from shared.domain.rates import Rate, Reach, same
 from shared.domain.stretches import Stretch, Wish
-from shared.domain.timeline import Timeline
 from shared.domain.unusable import Unusable
 
 
@@ -25,10 +25,11 @@ class RunningRate:
     `events` are dates on which it has an adjustment of ours that named rates, though nothing may show of it.
     """
 
-    def __init__(self, kind: Rate, timeline: Timeline, events: frozenset[date]) -> None:
+    def __init__(self, kind: Rate, wish: Wish) -> None:
         self._kind = kind
-        self._timeline = timeline
-        self._events = events
+        self._timeline = wish.actual
+        self._events = wish.events
+        self._reach = wish.reach
         self._shown: Decimal | None = None  # the last that was known of Autotask's own
         self.is_named = False
         self.amount: Decimal | None = None
@@ -36,17 +37,17 @@ class RunningRate:
     @classmethod
     def before(cls, day: date, kind: Rate, wish: Wish) -> RunningRate:
         """A walk along what a line has that has come to the eve of a day."""
-        timeline = wish.actual
-        running = cls(kind, timeline, wish.events)
-        for step in timeline.steps:
+        running = cls(kind, wish)
+        for step in wish.actual.steps:
             if step.date < day:
                 running.come_to(step.date)
         return running
 
     def come_to(self, day: date) -> None:
-        """Go on to a day: a rate that was named ends where Autotask has one of its own, as far as is known."""
+        """Go on to a day: a rate that reaches to the next one ends where Autotask is known to have one."""
         shown = self._timeline.rate_at(self._kind, day)
         changes = shown is not None and (day in self._events or not same(shown, self._shown))
+        changes = changes and self._reach is Reach.NEXT
         if changes or not self.is_named:
             self.amount, self.is_named = shown, False
         self._shown = self._shown if shown is None else shown

@@ -22,6 +22,18 @@ class Rate(StrEnum):
     COST = "cost"  #: what we pay
 
 
+class Reach(StrEnum):
+    """How far a rate reaches that an adjustment names: documented nowhere, so each line learns it (ADR 0049)."""
+
+    NEXT = "next"  #: until the next date on which an adjustment names one
+    ONWARDS = "onwards"  #: over all later days, whatever was named there before
+
+    @property
+    def other(self) -> Reach:
+        """The other one."""
+        return Reach.ONWARDS if self is Reach.NEXT else Reach.NEXT
+
+
 def same(one: Decimal | None, other: Decimal | None) -> bool:
     """Whether two known rates are the same within the tolerance; an unknown one is the same as nothing."""
     return one is not None and other is not None and abs(one - other) <= TOLERANCE

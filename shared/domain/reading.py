@@ -10,11 +10,12 @@ elsewhere its amount fits; what is still open is as the ledger believes (`Readin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import IntEnum
+from functools import cache
 from operator import attrgetter
 
 from shared.domain.calendar import BillingCalendar
@@ -98,11 +99,27 @@ class Reading:
 
         A shown rate that is the same as the believed one is written as believed, so that it stays exact. A part of a
         period has the rate that its amount fits best: the believed one, that of the next whole period or of the one
-        before, or one that we named (`named`); where none fits, the believed one.
+        before, or one that we named (`named`); where none fits, the believed one. An exact fit by days counts for more
+        than a rough one only where no other part of a period shows that this tenant does not count by days.
         """
         days = sorted({*dates_of(self.shown, belief), *(row.start for row in self.slices)})
         whole = {kind: [step for step in self.shown.steps if step.rate(kind) is not None] for kind in Rate}
         ours = sorted(named, key=attrgetter("on"), reverse=True)
+
+        def candidates(kind: Rate, day: date) -> list[Decimal]:
+            after = bisect_right(whole[kind], day, key=attrgetter("date"))
+            neighbours = (*whole[kind][after : after + 1], *whole[kind][max(after - 1, 0) : after])
+            found = [belief.rate_at(kind, day), *(step.rate(kind) for step in neighbours)]
+            found += [item.rate(kind) for item in ours if item.on <= day]
+            return [rate for rate in found if rate is not None]
+
+        def fits(kind: Rate, day: date) -> list[Fit]:
+            return [self.fit(kind, day, rate) or Fit.NO for rate in candidates(kind, day)]
+
+        @cache
+        def counts_by_days() -> bool:
+            parts = (fits(kind, row.start) for row in self.slices for kind in Rate if row.amount(kind))
+            return not any(Fit.ROUGH in part and Fit.EXACT not in part for part in parts)
 
         def rate(kind: Rate, day: date) -> Decimal | None:
             shown, believed = self.shown.rate_at(kind, day), belief.rate_at(kind, day)
@@ -110,21 +127,17 @@ class Reading:
                 return believed if same(shown, believed) else shown
             if self._slice(day) is None:
                 return believed
-            after = bisect_right(whole[kind], day, key=attrgetter("date"))
-            neighbours = (*whole[kind][after : after + 1], *whole[kind][max(after - 1, 0) : after])
-            candidates = [believed, *(step.rate(kind) for step in neighbours)]
-            candidates += [item.rate(kind) for item in ours if item.on <= day]
-            return self._best(kind, day, [found for found in candidates if found is not None], believed)
+            found = fits(kind, day)
+            best = max(found, default=Fit.NO)
+            if best is Fit.NO:
+                return believed
+            if best is Fit.EXACT and Fit.ROUGH in found[: found.index(best)] and not counts_by_days():
+                best = Fit.ROUGH
+            return candidates(kind, day)[found.index(best)]
 
         return Timeline(
             tuple(Step(day, self.shown.at(day), rate(Rate.PRICE, day), rate(Rate.COST, day)) for day in days)
         )
-
-    def _best(self, kind: Rate, day: date, candidates: Sequence[Decimal], believed: Decimal | None) -> Decimal | None:
-        """The first of the candidates that fits best."""
-        fits = [(self.fit(kind, day, rate) or Fit.NO, -index) for index, rate in enumerate(candidates)]
-        best, index = max(fits, default=(Fit.NO, 0))
-        return believed if best is Fit.NO else candidates[-index]
 
     def _slice(self, day: date) -> UnitsRow | None:
         index = bisect_right(self.slices, day, key=attrgetter("start")) - 1

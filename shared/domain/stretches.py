@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import groupby
 
-from shared.domain.rates import Rate
+from shared.domain.rates import Rate, Reach
 from shared.domain.timeline import Timeline, dates_of
 from shared.domain.unusable import Unusable
 
@@ -40,11 +40,15 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is wanted of a line, and what it has; `events` are dates on which it has rates of its own, seen or not."""
+    """What is wanted of a line, and what it has; `events` are dates on which it has rates of its own, seen or not.
+
+    `reach` says how far a rate of ours goes that an adjustment names.
+    """
 
     desired: Timeline
     actual: Timeline
     events: frozenset[date] = frozenset()
+    reach: Reach = Reach.NEXT
 
     def rate(self, kind: Rate, day: date) -> Decimal | None:
         """The rate to bill on a day, None where it is not ours."""

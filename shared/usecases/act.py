@@ -111,6 +111,8 @@ async def _once(app: App, request: Request) -> Done | AlreadySo:
     _refuse_while_open(request, head.value)
     reading = await app.partner_center.subscription(request.customer, request.subscription)
     subscription = parse_subscription(request.customer, reading.raw)
+    if head.value.known is None:
+        await _refuse_unfinished(app, request)
     _refuse_stale_page(request.expect, subscription)
     decision = decide(request.action, subscription, reading.observed_at, request.quantity)
     if isinstance(decision, AlreadyDone):
@@ -124,6 +126,7 @@ async def _once(app: App, request: Request) -> Done | AlreadySo:
     if prepared.intention.schedule and covers(subscription.schedule, prepared.intention.schedule):
         return AlreadySo(subscription)
     operation = await _operation(app, request, prepared, subscription, reading, head.value, refunded=decision.in_window)
+    _refuse_while_looking(request, head.value, operation)
     stored = await _accept(app, request, operation, head, used)
     if stored is None:
         return await _lost_race(app, request)
@@ -148,6 +151,34 @@ def _refuse_while_open(request: Request, head: Head) -> None:
             "Another operation of this subscription is not settled at Partner Center yet.",
             status=409,
             operation=str(open_one),
+        )
+
+
+async def _refuse_unfinished(app: App, request: Request) -> None:
+    """What the ledger does not know may be what a conversion under way brings about: its seats come with that one."""
+    for head in (await app.ledger.heads(request.customer)).values():
+        if head.value.open_sequence is None:
+            continue
+        address = Address(request.customer, head.value.subscription, head.value.open_sequence)
+        stored = await app.ledger.operation(address)
+        if stored is not None and stored.value.kind in {Kind.UPGRADE, Kind.MIGRATE}:
+            raise Refused(
+                "operation_in_progress",
+                "An upgrade or a migration of this customer is under way, and this may be what it brings about.",
+                status=409,
+                operation=str(address),
+            )
+
+
+def _refuse_while_looking(request: Request, head: Head, operation: Operation) -> None:
+    """Until the line of another product is found nobody knows where the seats are billed, and the old line is over."""
+    if head.unplaced and (operation.before != operation.after or operation.upgrade or operation.migration):
+        looking = Address(request.customer, request.subscription, head.unplaced[0])
+        raise Refused(
+            "operation_in_progress",
+            f"The line that operation {looking.sequence} is billed on is not found yet.",
+            status=409,
+            operation=str(looking),
         )
 
 

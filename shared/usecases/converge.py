@@ -26,7 +26,7 @@ from shared.domain.errors import Malformed, Misconfigured, RetryLater
 from shared.domain.line import Intent, Line, Verdict, echo_of, fingerprint, forget, judge, without
 from shared.domain.operation import Address, DriftSeen, Reason
 from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, plan
-from shared.domain.rates import Rate
+from shared.domain.rates import Rate, Reach
 from shared.domain.reading import UnitsRow, read
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 from shared.domain.unusable import Unusable, posted_through
@@ -169,7 +169,8 @@ async def _settle_intent(app: App, work: Work) -> Line | None:
             reason = Reason("settling", "An earlier attempt is not settled yet.")
             await wait(app, work, settled_from, reason, line=line, earlier_attempt_open=True)
         case Verdict.NEVER_VISIBLE if any(leg.decided_after(intent.send_by) for leg in work.legs):
-            return _forgotten(work, line, intent)
+            known = _forgotten(work, line, intent)
+            return known.with_vain(_actual(work, known, known.verified), [intent.adjustment])
         case Verdict.NEVER_VISIBLE:  # the intent stays: whatever is pushed next on this line waits for a person too
             await die(app, work, say.never_visible(work.where, intent.adjustment), line=line)
         case Verdict.OTHER:
@@ -221,14 +222,14 @@ async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
     policy = _policy(work, line, actual)
     if policy is DriftPolicy.RESPECT:
         line, policy = line.respecting(actual, until=work.window.end), DriftPolicy.OVERWRITE
-    wanted = line.wanted if work.kept is None else line.wanted.filled_from(work.kept)
+    wanted = _wanted(work, line)
     known = replace(line, verified=actual)
     ever = Window(work.window.start, date.max)
     if first_difference(actual, wanted, owned=wanted, window=ever, unknown_differs=True) is None:
         work.line = replace(work.line, value=known)
         await synced(app, work, ())  # done, by whomever
         return None
-    match plan(wanted, actual, line.verified, policy, _unusable(work, line), line.events):
+    match plan(wanted, actual, line.verified, policy, _unusable(work, line), line.events, line.reach):
         case Nothing(shortfalls):
             work.line = replace(work.line, value=known)
             await synced(app, work, shortfalls)
@@ -239,9 +240,16 @@ async def _plan(app: App, held: Held, work: Work, line: Line) -> Posted | None:
             reason = say.blocked(work.where, found, work.targets, posted_through(work.posted, prorate=line.prorate))
             await die(app, work, reason, line=line)
         case Plan() as found:
+            if line.is_vain(actual, found.adjustments):
+                await die(app, work, say.not_shown(work.where, found.adjustments), line=known)
+                return None
             work.line = replace(work.line, value=known)
             return await send(app, held, work, found)
     return None
+
+
+def _wanted(work: Work, line: Line) -> Timeline:
+    return line.wanted if work.kept is None else line.wanted.filled_from(work.kept)
 
 
 def _policy(work: Work, line: Line, actual: Timeline) -> DriftPolicy:
@@ -328,12 +336,16 @@ async def _judge(app: App, item: Posted, work: Work) -> bool:
         return False
     work.kept = shown
     line = replace(work.line.value, verified=_actual(work, work.line.value, shown), intent=None)
+    line = replace(line, reach=_reach(work, line.reach, item))
     work.line = replace(work.line, value=line)
     if item.refusal is None:
         owned = line.wanted.filled_from(shown)
         if first_difference(line.verified, shown, owned=owned, window=work.window) is not None:
+            work.line = replace(work.line, value=line.with_vain(item.before, item.plan.adjustments))
             return True  # a rate reaches further, or less far, than was expected
-        await synced(app, work, item.shortfalls)
+        if item.plan.shortfalls and _has_more_to_send(work, line):
+            return True
+        await synced(app, work, item.plan.shortfalls)
         return False
     shown_all_the_same = item.refused is not None and shown is item.refused.after
     if shown_all_the_same or (item.refusal.kind in DATE_REFUSALS and not item.maybe_ours):
@@ -341,6 +353,21 @@ async def _judge(app: App, item: Posted, work: Work) -> bool:
         return True
     await die(app, work, _refused(work, item), line=line)
     return False
+
+
+def _reach(work: Work, known: Reach, item: Posted) -> Reach:
+    """How far a named rate reaches: as was known, or the other way where only that explains what is shown."""
+
+    def explained(timeline: Timeline) -> bool:
+        return first_difference(work.reading.shown, timeline, owned=timeline, window=work.window) is None
+
+    return known.other if explained(item.otherwise) and not explained(item.expected) else known
+
+
+def _has_more_to_send(work: Work, line: Line) -> bool:
+    """Whether a second plan mends what the order of the first one overran."""
+    wanted, actual, unusable = _wanted(work, line), line.verified, _unusable(work, line)
+    return isinstance(plan(wanted, actual, actual, line.drift, unusable, line.events, line.reach), Plan)
 
 
 def _refused(work: Work, item: Posted) -> Reason:

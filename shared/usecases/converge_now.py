@@ -115,7 +115,9 @@ def _differs(app: App, line: Line, reading: Reading, unusable: Unusable) -> bool
     actual = reading.completed(line.verified, line.attempts)
     if first_difference(actual, line.verified, owned=line.desired, window=window) is not None:
         return True
-    return not isinstance(plan(line.wanted, actual, line.verified, line.drift, unusable, line.events), Nothing)
+    return not isinstance(
+        plan(line.wanted, actual, line.verified, line.drift, unusable, line.events, line.reach), Nothing
+    )
 
 
 async def reconcile(app: App, keys: Sequence[LineKey], caller: str, *, why: str) -> Address | None:

@@ -102,6 +102,8 @@ async def _store(app: App, seen: Seen, before: Known, after: Known, changes: tup
     placed = await _placed(
         app, seen, before, after, changes, day_of(app, seen, why), mapping.value if mapping else None
     )
+    if seen.head.value.unplaced and (placed or before != after):
+        return LEFT  # where it is billed from now on is not found yet
     return await note(app, seen, detected(app, seen, before, after, changes, why=why, legs=placed))
 
 

@@ -186,7 +186,7 @@ def option(found: ReadLine, policy: DriftPolicy) -> Option:
     if policy is DriftPolicy.RESPECT:
         line, applied = line.respecting(actual, until=found.window.end), DriftPolicy.OVERWRITE
     calendar = found.contract.calendar
-    match plan(line.wanted, actual, line.verified, applied, found.unusable, line.events):
+    match plan(line.wanted, actual, line.verified, applied, found.unusable, line.events, line.reach):
         case Plan(adjustments, result, shortfalls):
             changes = changes_between(actual, result, found.window, calendar)
             return Option(policy, adjustments, changes, _priced(shortfalls, calendar))

@@ -13,7 +13,6 @@ from shared.domain.line import Intent, IntentState, Verdict, judge
 from shared.domain.operation import Reason
 from shared.domain.outcomes import Accepted, AdjustmentRefused, AdjustOutcome, AdjustUnknown, Unsent
 from shared.domain.planning import Adjustment, Plan, apply
-from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Timeline
 from shared.usecases.app import App
 from shared.usecases.budget import spent
@@ -25,11 +24,13 @@ DATE_REFUSALS = frozenset({"duplicate", "posted", "window"})
 
 @dataclass(slots=True)
 class Posted:
-    """What happened to a line's adjustments: the timeline they should lead to, and what was refused of them."""
+    """What happened to a plan: the timeline that its adjustments should lead to, and what was refused of them."""
 
     work: Work
+    plan: Plan
+    before: Timeline
     expected: Timeline
-    shortfalls: tuple[Shortfall, ...] = ()
+    otherwise: Timeline  # what they lead to where rates reach the other way
     refused: Intent | None = None  # Autotask said no; it may have been executed all the same
     refusal: AdjustmentRefused | None = None
     maybe_ours: bool = False  # the refused date may be taken by a lost attempt of ours
@@ -40,7 +41,8 @@ async def send(app: App, held: Held, work: Work, plan: Plan) -> Posted | None:
 
     After a refused increase no decrease is sent: alone it would bill less than was billed and less than is wanted.
     """
-    posted = Posted(work, work.line.value.verified, plan.shortfalls)
+    verified = work.line.value.verified
+    posted = Posted(work, plan, verified, verified, verified)
     increase_refused = False
     for adjustment in plan.adjustments:
         if increase_refused and adjustment.change < 0:
@@ -77,7 +79,9 @@ async def _post(app: App, held: Held, posted: Posted, adjustment: Adjustment) ->
     work = posted.work
     deadline = app.now() + app.times.autotask_timeout
     await held.outlive(deadline)
-    after = apply(posted.expected, [adjustment], work.line.value.events)
+    events, reach = work.line.value.events, work.line.value.reach
+    after = apply(posted.expected, [adjustment], events, reach)
+    otherwise = apply(posted.otherwise, [adjustment], events, reach.other)
     intent = Intent(adjustment, posted.expected, after, deadline, IntentState.SENDING, work.sequences)
     earlier = work.line.value.intent
     await save_line(app, work, replace(work.line.value, intent=intent, last_effect=deadline))
@@ -88,7 +92,7 @@ async def _post(app: App, held: Held, posted: Posted, adjustment: Adjustment) ->
         outcome = Accepted()
     match outcome:
         case Accepted():  # stored at once: after a success it is never sent again, only verified
-            posted.expected = after
+            posted.expected, posted.otherwise = after, otherwise
             line = work.line.value.with_named(adjustment)
             await save_line(app, work, replace(line, intent=replace(intent, state=IntentState.ACCEPTED)))
         case AdjustmentRefused():

@@ -25,6 +25,18 @@ T = TypeVar("T")
 NO_EFFECT = frozenset({PartnerStatus.REFUSED, PartnerStatus.TIMED_OUT})
 
 
+_BILLS_NOTHING = frozenset(
+    {
+        Kind.AUTO_RENEW_ON,
+        Kind.AUTO_RENEW_OFF,
+        Kind.SCHEDULE_RENEWAL,
+        Kind.REMOVE_SCHEDULE,
+        Kind.SCHEDULE_MIGRATION,
+        Kind.CANCEL_MIGRATION_SCHEDULE,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Linked:
     """An operation on another subscription that comes with the end of this one, and that subscription's new head."""
@@ -93,7 +105,10 @@ def _freed(app: App, head: Head, moved: Operation, follower: Operation | None, s
         freed = replace(freed, memory=moved.memory)
     elif moved.kind is Kind.REACTIVATE:
         freed = replace(freed, memory=None)
-    return replace(freed, known=moved.after, previous=states_before(app, head, moved.before), written_at=app.now())
+    known = moved.after
+    if moved.kind in _BILLS_NOTHING and head.known is not None:  # what somebody else changed is left for sync to detect
+        known = replace(known, status=head.known.status, quantity=head.known.quantity)
+    return replace(freed, known=known, previous=states_before(app, head, moved.before), written_at=app.now())
 
 
 def states_before(app: App, head: Head, before: Known) -> tuple[Known, ...]:

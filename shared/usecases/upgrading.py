@@ -238,7 +238,7 @@ async def _complete(app: App, stored: Stored[Operation], look: _Look, moved: _Mo
         else:
             legs = await legs_of_newcomer(app, mapped, target, day)
         others.append(await linked(app, operation, target, before, legs, day=day))
-    if mapped is not None and job.full and moved.target is not None:
+    if mapped is not None and job.full and moved.target is not None and not _has_more(operation, look.source):
         legs = (Leg(mapped.line, mapped.contract, from_day(0, day)),)  # whatever Microsoft leaves of an emptied source
     else:
         legs = await legs_of(app, mapped, operation.before, look.source, day)
@@ -253,6 +253,12 @@ async def _complete(app: App, stored: Stored[Operation], look: _Look, moved: _Mo
     )
     await ended(app, stored)
     await go_on_with(app, others)
+
+
+def _has_more(operation: Operation, source: Subscription) -> bool:
+    """Whether an emptied source has other seats than before: somebody has added some meanwhile, which did not move."""
+    known = known_of(source)
+    return known.status == "active" and known.quantity != operation.before.quantity
 
 
 def _completed_at(look: _Look) -> datetime | None:

@@ -190,7 +190,7 @@ async def save_line(app: App, work: Work, line: Line) -> None:
 async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
     """The line is as its `verified` says: every operation of the plan is synced, dead ones too."""
     now = app.now()
-    line = replace(work.line.value, intent=None, unsettled=())
+    line = replace(work.line.value, intent=None, unsettled=(), vain=())
     rest = tuple(priced(item, work.calendar) for item in shortfalls)
 
     def verified(leg: Leg) -> Leg:

@@ -32,13 +32,20 @@ def wish(
     number: int, action: Action, wanted: Wanted | None = None, *, quantity: int | None = None, key: str = "key-1"
 ) -> Callable[[App], Awaitable[Any]]:
     """A portal's confirmed request with the choices of its dialog."""
+    return wish_of(subscription_id(number), action, wanted, quantity=quantity, key=key)
+
+
+def wish_of(
+    subscription: str, action: Action, wanted: Wanted | None = None, *, quantity: int | None = None, key: str
+) -> Callable[[App], Awaitable[Any]]:
+    """The same for a subscription by its id."""
     request = Request(
         action=action,
         customer=CUSTOMER,
-        subscription=subscription_id(number),
+        subscription=subscription,
         caller="portal",
         idempotency_key=key,
-        target=f"/{number}/{action}",
+        target=f"/{subscription}/{action}",
         request_hash=f"{action}:{wanted}:{quantity}",
         quantity=quantity,
         ask=wanted,

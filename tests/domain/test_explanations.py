@@ -77,6 +77,7 @@ REASONS: dict[str, Reason] = {
     "the line is part of a bundle": say.refused(
         WHERE, ADJUSTMENT, "The ContractService is part of a ContractServiceBundle.", in_bundle=True
     ),
+    "Autotask takes a price and shows another": say.not_shown(WHERE, [Adjustment(AUGUST, 0, PRICE, COST)]),
     "every date that was tried was refused": say.refused_again(WHERE, [MORE, DEARER]),
     "what Autotask shows contradicts itself": say.unreadable(
         WHERE, [MORE], ValueError("Two unit rows overlap on 2026-08-10.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -165,3 +166,12 @@ def test_a_line_that_was_stored_before_it_had_rates_is_read() -> None:
     assert found.verified == line((1, 5))
     assert found.suspects == (Adjustment(day(2), -1),)
     assert found.prorate
+
+
+def test_rates_are_in_vain_at_the_reading_at_which_they_were_taken_and_did_not_hold() -> None:
+    price, units = Adjustment(day(10), 0, Decimal(13)), Adjustment(day(12), 2, Decimal(13))
+    remembered = Line("c", "s", 1, 2, BEFORE, BEFORE, 1).with_vain(BEFORE, [price, units])
+    assert remembered.is_vain(BEFORE, [units, price])
+    assert not Line("c", "s", 1, 2, BEFORE, BEFORE, 1).is_vain(BEFORE, [price])
+    assert not remembered.is_vain(apply(BEFORE, [units]), [price])
+    assert not remembered.is_vain(BEFORE, [units, replace(price, price=Decimal(14)), replace(price, date=day(11))])

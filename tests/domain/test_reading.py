@@ -186,6 +186,18 @@ def test_a_part_of_a_period_is_asked_which_of_the_known_rates_it_fits(
     assert price_on(reading, priced((-40, 5, belief)), day(10)) == [money(expected)]
 
 
+def test_an_exact_fit_by_days_says_nothing_where_another_part_shows_that_days_are_not_counted() -> None:
+    """12.50 in thirtieths of nine days is 12.92 by days; the other part fits its rate only roughly."""
+    first = part(day(1), day(9), 10, "12.50", share=Decimal(9) / 30)
+    second = part(day(10), day(31), 10, "12.92", share=Decimal(22) / 30)
+    belief = priced((-40, 10, "12.50"), (10, 10, "12.92"))
+    assert price_on(read([first, month(9, 10, "12.92")], YEAR, MONTHS), belief, day(1)) == [Decimal("12.92")]
+    assert price_on(read([first, second, month(9, 10, "12.92")], YEAR, MONTHS), belief, day(1), day(10)) == [
+        Decimal("12.50"),
+        Decimal("12.92"),
+    ]
+
+
 def test_another_formula_for_parts_of_a_period_changes_no_belief() -> None:
     thirtieths = part(day(10), day(31), 8, "12", share=Decimal(22) / 30)
     reading = read([month(7, 5, "12"), part(day(1), day(9), 5, "12"), thirtieths, month(9, 8, "13")], YEAR, MONTHS)

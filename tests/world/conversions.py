@@ -168,6 +168,8 @@ class Transitions:
         taken = self._center.receive(deadline)
         if not isinstance(taken, Fault | None):
             return taken
+        if taken is not None and taken.kind is ChangeFault.WORKING:  # it is answered when it is done
+            taken = None
         at = effective_at_of(taken, self._clock.now(), deadline)
         self._center.patches.append(_sent(self._center, customer, subscription, request_id, at))
         made = self._center.new_id()
@@ -320,6 +322,8 @@ class Migrations:
             return AlreadyMigrating("already being processed")
         if self._center.resources(customer)[request.subscription]["status"] != "active":
             return ChangeRefused(400, "900215", "Subscription is not active.")
+        if taken is not None and taken.kind is ChangeFault.WORKING:  # only what follows takes time
+            taken = None
         begins = effective_at_of(taken, self._clock.now(), deadline)
         sent = _sent(self._center, customer, request.subscription, request_id, begins)
         self._center.patches.append(sent)
