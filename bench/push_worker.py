@@ -105,7 +105,7 @@ async def prepare(first: int, lines: int, each: int) -> dict[str, Any]:
         async def one(key: LineKey, units: Any = units, contracts: Any = contracts) -> None:
             contract = contracts[key.contract]
             actual = read(units[key.line], Window(contract.start, contract.end), contract.calendar)
-            await _listed(bench.app, key, contract.calendar)
+            await _listed(bench.app, key, contract.calendar, each)
             await _queue(bench.app, key, actual.completed(actual.shown), each)
 
         await asyncio.gather(*(one(key) for key in keys))
@@ -113,11 +113,13 @@ async def prepare(first: int, lines: int, each: int) -> dict[str, Any]:
     return {"rowsPerLine": rows / lines}
 
 
-async def _listed(app: App, key: LineKey, calendar: Any) -> None:
-    """The mapping and the row of the list, without which no badge is computed."""
+async def _listed(app: App, key: LineKey, calendar: Any, each: int) -> None:
+    """The mapping and the row of the list as accepting so many operations leaves it."""
     now = app.now()
     raw = {"id": key.subscription, "quantity": 1, "status": "active", "offerId": "CFQ7TTC0LDPB:0001:CFQ7TTC0N9D7"}
-    view = SubscriptionView(parse_subscription(key.customer, raw), "pending", now, "")
+    view = SubscriptionView(
+        parse_subscription(key.customer, raw), "pending", now, "", waiting=tuple(range(1, each + 1))
+    )
     mapping = SubscriptionMapping(
         key.customer,
         key.subscription,

@@ -6,7 +6,7 @@ new alarm comes before deleting the old one, so that a crash in between leaves o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from shared.domain.long_work import WorkAddress, WorkKind
 from shared.domain.operation import Address
 from shared.storage import keys
 from shared.storage.rows import text_of
-from shared.storage.store import Delete, Row, TableStore, Upsert
+from shared.storage.store import MAX_ROWS, Delete, Row, TableStore, Upsert, Write, WriteConflict
 
 _TABLE = "alarms"
 
@@ -55,6 +55,24 @@ class Alarms:
     async def clear(self, address: Address | WorkAddress, due: datetime) -> None:
         """Remove an alarm if it is there."""
         await self._store.write(_TABLE, [Delete(keys.alarm_partition(address), keys.alarm(due, address))])
+
+    async def clear_all(self, alarms: Iterable[tuple[Address, datetime]]) -> None:
+        """Remove alarms, those of a shard in one transaction; where one is gone already, one by one."""
+        shards: dict[str, dict[str, Write]] = {}
+        for address, due in alarms:
+            shard, key = keys.alarm_partition(address), keys.alarm(due, address)
+            shards.setdefault(shard, {})[key] = Delete(shard, key)
+        for wanted in shards.values():
+            gone = list(wanted.values())
+            for start in range(0, len(gone), MAX_ROWS):
+                await self._remove(gone[start : start + MAX_ROWS])
+
+    async def _remove(self, gone: Sequence[Write]) -> None:
+        try:
+            await self._store.write(_TABLE, gone)
+        except WriteConflict:
+            for one in gone:
+                await self._store.write(_TABLE, [one])
 
     async def clear_superseded(
         self,

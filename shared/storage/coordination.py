@@ -7,7 +7,7 @@ owner B:                                       acquire (only now; A sends nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.storage import keys
@@ -19,12 +19,16 @@ _TABLE = "coordination"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A held lease; `expires` bounds everything that its holder may still send."""
+    """A held lease; `expires` bounds everything that its holder may still send.
+
+    `note` is what its holder wants its successor to know, who finds it where the holder dies.
+    """
 
     name: str
     owner: str
     expires: datetime
     etag: str | None
+    note: str = ""
 
 
 class Coordination:
@@ -34,27 +38,29 @@ class Coordination:
         self._store = store
 
     async def acquire(self, name: str, owner: str, *, now: datetime, expires: datetime) -> Lease | None:
-        """Take a lease that is free or has run out; None where somebody holds it."""
+        """Take a lease that is free or has run out, with the note that was left; None where somebody holds it."""
         row = await self._store.get(_TABLE, "lease", name)
         if row is not None and datetime.fromisoformat(text_of(row.values, "expires")) > now:
             return None
-        return await self._put(name, owner, expires, row.etag if row else None)
+        note = text_of(row.values, "note") if row else ""
+        return await self._put(Lease(name, owner, expires, row.etag if row else None, note))
 
     async def renew(self, lease: Lease, *, expires: datetime) -> Lease | None:
-        """Prolong a held lease; None where it was lost."""
-        return await self._put(lease.name, lease.owner, expires, lease.etag)
+        """Prolong a held lease and store its note; None where it was lost."""
+        return await self._put(replace(lease, expires=expires))
 
     async def release(self, lease: Lease, *, now: datetime) -> None:
-        """Give a lease back; harmless where it was lost."""
-        await self._put(lease.name, lease.owner, now, lease.etag)
+        """Give a lease back with its note; harmless where it was lost."""
+        await self._put(replace(lease, expires=now))
 
-    async def _put(self, name: str, owner: str, expires: datetime, etag: str | None) -> Lease | None:
-        row = Row("lease", name, {"owner": owner, "expires": expires.isoformat()}, etag)
+    async def _put(self, lease: Lease) -> Lease | None:
+        values = {"owner": lease.owner, "expires": lease.expires.isoformat(), "note": lease.note}
+        row = Row("lease", lease.name, values, lease.etag)
         try:
-            etags = await self._store.write(_TABLE, [Insert(row) if etag is None else Replace(row)])
+            etags = await self._store.write(_TABLE, [Insert(row) if lease.etag is None else Replace(row)])
         except WriteConflict:
             return None
-        return Lease(name, owner, expires, etags[0])
+        return replace(lease, etag=etags[0])
 
     async def stopped_until(self, vendor: str) -> tuple[datetime, str] | None:
         """Until when calls to a vendor are stopped, and why."""

@@ -35,7 +35,11 @@ class CustomerView:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionView:
-    """A subscription as listed: the last snapshot, the badge, and when Partner Center was read."""
+    """A subscription as listed: the last snapshot, the badge, and when Partner Center was read.
+
+    `waiting` are the sequence numbers of the operations that keep the badge of a mapped subscription from being
+    "synced"; None where the badge was not computed from all of them (docs/adr/0048).
+    """
 
     snapshot: Subscription
     badge: str
@@ -43,6 +47,7 @@ class SubscriptionView:
     content: str
     missing_since: datetime | None = None  # Partner Center does not list it any more
     unjudged: bool = False  # it appeared while an operation of ours was under way, which may have made it
+    waiting: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +110,12 @@ class ReadModels:
         )
         return [from_row(SubscriptionView, row).value for row in page.rows], page.continuation
 
-    async def set_badge(self, read: Stored[SubscriptionView], badge: str) -> None:
-        """Write a badge if the row has not changed since it was read. Raises WriteConflict."""
-        if read.value.badge != badge:
-            await self.put_subscription(Stored(replace(read.value, badge=badge), read.etag))
+    async def set_badge(self, read: Stored[SubscriptionView], badge: str, waiting: tuple[int, ...] | None) -> None:
+        """Write a badge and what it comes from if the row has not changed since it was read. Raises WriteConflict.
+
+        It is written where it is the same, too: whoever has computed another one from older facts then fails.
+        """
+        await self.put_subscription(Stored(replace(read.value, badge=badge, waiting=waiting), read.etag))
 
     async def add_dead_letter(self, address: Address, code: str, died_at: datetime) -> None:
         """Index a dead operation."""

@@ -1,9 +1,13 @@
-"""The badge of a subscription: synced, pending, out_of_sync or not_mapped, computed from the ledger."""
+"""The badge of a subscription: synced, pending, out_of_sync or not_mapped, computed from the ledger.
+
+Its row names the operations that the badge waits for. Whoever changes what the badge comes from computes it anew after
+that; a push, which ends operations for good, only takes them off the row (docs/adr/0048).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from shared.domain.operation import Address, Operation
 from shared.storage.ledger import Head
@@ -65,20 +69,44 @@ async def _of_line(app: App, mapping: SubscriptionMapping) -> tuple[set[int], li
 
 async def compute_badge(app: App, customer: str, subscription: str) -> str:
     """Read the ledger for a badge."""
+    word, _ = await compute(app, customer, subscription)
+    return word
+
+
+async def compute(app: App, customer: str, subscription: str) -> tuple[str, tuple[int, ...] | None]:
+    """Read the ledger for a badge, and for the operations that it waits for (see SubscriptionView)."""
     mapping, head = await _mapping_and_head(app, customer, subscription)
     if mapping is None and not head.unplaced:
-        return "pending" if head.open_sequence is not None else "not_mapped"
-    return badge(await _open(app, customer, subscription, mapping, head), mapped=True)
+        return "pending" if head.open_sequence is not None else "not_mapped", None
+    found = await _open(app, customer, subscription, mapping, head)
+    placed = mapping is not None and not head.unplaced
+    return badge(found, mapped=True), tuple(sorted(one.address.sequence for one in found)) if placed else None
 
 
 async def refresh_badge(app: App, customer: str, subscription: str) -> None:
     """Bring the listed badge up to date; a row that changes meanwhile is read again."""
+    await _write(app, customer, subscription, ())
+
+
+async def take_off(app: App, customer: str, subscription: str, ended: Collection[int]) -> None:
+    """Bring the badge up to date after operations have ended for good: nothing can make them wait again.
+
+    Where nothing else waits by the row, the subscription is in sync: what is accepted meanwhile comes to the row after
+    its own row in the ledger. Where the row does not say it all, the badge is computed.
+    """
+    await _write(app, customer, subscription, ended)
+
+
+async def _write(app: App, customer: str, subscription: str, ended: Collection[int]) -> None:
     for _ in range(_TRIES):
         read = await app.views.subscription(customer, subscription)
         if read is None:
             return
+        waiting = read.value.waiting
+        done = bool(waiting) and set(waiting or ()) <= set(ended)
+        word, left = ("synced", ()) if done else await compute(app, customer, subscription)
         try:
-            await app.views.set_badge(read, await compute_badge(app, customer, subscription))
+            await app.views.set_badge(read, word, left)
         except WriteConflict:
             continue
         return

@@ -24,25 +24,26 @@ from shared.domain import explanations as say
 from shared.domain.contract import Contract
 from shared.domain.errors import Malformed, Misconfigured, RetryLater
 from shared.domain.line import Intent, Line, Verdict, echo_of, fingerprint, forget, judge, without
-from shared.domain.operation import Address, DriftSeen, Reason
+from shared.domain.operation import Address, DriftSeen, Operation, Reason
 from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, plan
 from shared.domain.rates import Rate, Reach
 from shared.domain.reading import UnitsRow, read
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 from shared.domain.unusable import Unusable, posted_through
+from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.lease import Held
 from shared.usecases.posting import DATE_REFUSALS, Posted, pause, send
+from shared.usecases.rest import let_alarms_go
 from shared.usecases.work import (
     Delivered,
     LineKey,
     Work,
-    begin,
     bury_orphans,
-    catch_up,
     die,
     load,
+    poisoned,
     save_line,
     synced,
     wait,
@@ -52,10 +53,27 @@ _ROUNDS = 6  # plans of one line within one push; each further one avoids a refu
 _READ_BACK_WAITS = (0.0, 0.25, 0.75)  # seconds between readings that look for an accepted adjustment
 
 
-async def converge(app: App, held: Held, keys: Sequence[LineKey], deliveries: Mapping[Address, Delivered]) -> None:
-    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost."""
-    opened = await asyncio.gather(*(_opened(app, key, deliveries) for key in keys))
-    works = await _read(app, [work for work in opened if work is not None])
+async def converge(
+    app: App,
+    held: Held,
+    keys: Sequence[LineKey],
+    deliveries: Mapping[Address, Delivered],
+    lone: Mapping[LineKey, Stored[Operation]],
+) -> None:
+    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost.
+
+    `lone` are operations as just read that are the only ones of their lines as far as alarms tell.
+    """
+    opened = await asyncio.gather(*(_opened(app, key, deliveries, lone.get(key)) for key in keys))
+    works = [work for work in opened if work is not None]
+    try:
+        await _converge(app, held, works)
+    finally:
+        await let_alarms_go(app, [operation for work in works for operation in work.ended])
+
+
+async def _converge(app: App, held: Held, works: Sequence[Work]) -> None:
+    works = await _read(app, works)
     await held.outlive(app.now())  # a pusher that slept through its lease decides nothing from what it read
     for _ in range(_ROUNDS):
         posted = await _all(_one(app, held, work) for work in works)
@@ -75,17 +93,22 @@ async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[
     return [result for result in results if isinstance(result, Posted)]
 
 
-async def _opened(app: App, key: LineKey, deliveries: Mapping[Address, Delivered]) -> Work | None:
-    """Load a line and count the attempt, before Autotask is read: a reading is always younger than the line's etag."""
+async def _opened(
+    app: App, key: LineKey, deliveries: Mapping[Address, Delivered], lone: Stored[Operation] | None
+) -> Work | None:
+    """Load a line before Autotask is read: a reading is always younger than the line's etag."""
     try:
-        work = await load(app, key)
+        work = await load(app, key, lone=lone)
         if work is None:
             await bury_orphans(app, key)
             return None
         work.deliveries = deliveries
-        return work if await begin(app, work) else None
+        if poisoned(work):
+            await die(app, work, say.crash_loop(work.where, work.targets))
+            return None
     except WriteConflict:
         return None  # somebody else wrote one of its operations; their alarms bring us back
+    return work
 
 
 async def _read(app: App, works: Sequence[Work]) -> list[Work]:
@@ -135,7 +158,6 @@ async def _end(app: App, work: Work, reason: Reason) -> None:
 
 async def _one(app: App, held: Held, work: Work) -> Posted | None:
     """Decide about one line and send its adjustments; None where the line is at an end for now."""
-    await catch_up(app, work)  # reading Autotask may have taken long
     with work.span("converge line"):
         return await _decide(app, held, work)
 

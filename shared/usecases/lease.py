@@ -1,17 +1,20 @@
 """The pusher's lease while it is held: prolonged when a deadline comes near its end (ADR 0003).
 
-One pusher at a time per Autotask tenant. Nothing is sent unless the lease outlives the request's deadline.
+One pusher at a time per Autotask tenant. Nothing is sent unless the lease outlives the request's deadline. The lease's
+row says which lines its holder is working on, so that whoever takes it after a crash counts their attempts (ADR 0048).
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.operation import Reason
 from shared.storage.coordination import Lease
 from shared.usecases.app import App
+from shared.usecases.work import LineKey
 
 PUSHER = "autotask-pusher"
 _REQUESTS_AT_ONCE = 3  # per integration and endpoint (autotask reference 6)
@@ -39,6 +42,11 @@ class Held:
         self.slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
         self.stopped: Stopped | None = None
 
+    @property
+    def at_work_on(self) -> list[LineKey]:
+        """The lines that were begun under this lease, by us or by a holder before us, and have not come to an end."""
+        return [LineKey.parse(text) for text in self._lease.note.splitlines()]
+
     @classmethod
     async def take(cls, app: App) -> Held | None:
         """Take the pusher's lease if it is free."""
@@ -61,6 +69,25 @@ class Held:
                 raise LeaseLost
             self._lease = renewed
 
+    async def begin(self, lines: Iterable[LineKey]) -> None:
+        """Store which lines are worked on from now; the lease outlives one request. Raises LeaseLost."""
+        async with self._renewing:
+            now = self._app.now()
+            deadline = now + self._app.times.autotask_timeout
+            expires = self._lease.expires
+            renewed = None
+            if now < expires:
+                noted = replace(self._lease, note="\n".join(str(line) for line in lines))
+                expires = expires if expires > deadline else deadline + self._app.times.lease
+                renewed = await self._app.coordination.renew(noted, expires=expires)
+            if renewed is None:
+                raise LeaseLost
+            self._lease = renewed
+
+    def end(self) -> None:
+        """No line is worked on any more; stored with what is stored next."""
+        self._lease = replace(self._lease, note="")
+
     async def release(self) -> None:
-        """Give the lease back."""
+        """Give the lease back. Where the work was broken off, its row goes on naming the lines."""
         await self._app.coordination.release(self._lease, now=self._app.now())

@@ -237,7 +237,9 @@ async def write_rows(
             continue
         kept = refined(row.value.snapshot.state if row else None, _with_batches(snapshot, row))
         badge = _badge(row, pending=snapshot.id in pending)
-        view = SubscriptionView(kept, badge, observed_at, content_hash(kept), unjudged=snapshot.id in looked.unjudged)
+        waiting = row.value.waiting if row is not None and snapshot.id not in pending else None
+        unjudged = snapshot.id in looked.unjudged
+        view = SubscriptionView(kept, badge, observed_at, content_hash(kept), unjudged=unjudged, waiting=waiting)
         if row is None or differs(row.value, view):
             views.append(Stored(view, row.etag if row else None))
             looked.changed.append(Changed(snapshot.id, changes(row.value.snapshot if row else None, snapshot)))

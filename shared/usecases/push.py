@@ -8,6 +8,7 @@ queue; what the ledger says about it was written first.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from enum import StrEnum
 
 from shared import telemetry
 from shared.domain.errors import Misconfigured, RetryLater
-from shared.domain.operation import PUSHABLE, Address, Death, Event, Operation, Reason
+from shared.domain.operation import PUSHABLE, Address, Death, Event, Leg, Operation, Reason
 from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode, message_id, notice_id
 from shared.metrics import PUSH_DURATION
 from shared.priority import background
@@ -30,7 +31,7 @@ from shared.usecases.dead_letters import reopen
 from shared.usecases.lease import Held, LeaseLost
 from shared.usecases.placing import place
 from shared.usecases.rest import SYSTEM, come_to_rest
-from shared.usecases.work import Delivered, LineKey, load, wait
+from shared.usecases.work import Delivered, LineKey, count_attempts, load, wait
 
 MAX_LINES = 100
 _SCAN = 200
@@ -127,10 +128,32 @@ def _why(operation: Operation) -> str:
 
 @dataclass(slots=True)
 class Drain:
-    """What one push has looked at already, and the deliveries that it was called with."""
+    """What one push has looked at already, and the deliveries that it was called with.
+
+    `lone` are operations as read with the present batch, by line, whose subscriptions have no other that is due.
+    """
 
     deliveries: dict[Address, Delivered] = field(default_factory=dict)
     seen: set[Address] = field(default_factory=set)
+    lone: dict[LineKey, Stored[Operation]] = field(default_factory=dict)
+    _owners: set[tuple[str, str]] = field(default_factory=set)
+
+    def look_at(self, batch: Iterable[Stored[Operation]]) -> None:
+        """These are not taken up again by this push."""
+        self.seen.update(stored.value.address for stored in batch)
+        self._owners.update(_owner(stored.value.address) for stored in batch)
+
+    def keep_lone(self, batch: Iterable[Stored[Operation]], waiting: Iterable[Address]) -> None:
+        """Keep those of a new batch that are alone among all that are due and all that this push has looked at."""
+        counts = Counter(_owner(address) for address in waiting)
+        self.lone = {
+            _key(stored.value, leg): stored
+            for stored in batch
+            for leg in stored.value.legs
+            if len(stored.value.legs) == 1
+            and counts[_owner(stored.value.address)] == 1
+            and _owner(stored.value.address) not in self._owners
+        }
 
 
 async def push(app: App, own: Address, *, delivered: Delivered | None = None) -> bool:
@@ -145,7 +168,7 @@ async def _push(app: App, own: Address, delivered: Delivered | None) -> bool:
         drain.deliveries[own] = delivered
     worked = False
     batch = await _own(app, own)
-    drain.seen.update(stored.value.address for stored in batch)
+    drain.look_at(batch)
     stop = await app.coordination.stopped_until("autotask")
     if batch and stop is not None and stop[0] > app.now():
         lines = [line for group in _groups(batch) for line in group]
@@ -155,10 +178,14 @@ async def _push(app: App, own: Address, delivered: Delivered | None) -> bool:
         held = await Held.take(app)
         if held is None:
             return worked  # the operation keeps its alarm, and the pusher at work comes to it
-        if not worked:  # what else is due comes along: reading a hundred lines costs hardly more than reading one
-            batch = [*batch, *await _due(app, drain)][:MAX_LINES]
-        worked = True
+        first, worked = not worked, True
         try:
+            if held.at_work_on:  # its last holder died over these lines
+                await count_attempts(app, held.at_work_on)
+                held.end()
+                batch = await _own(app, own) if first else await _due(app, drain)
+            if first:  # what else is due comes along: reading a hundred lines costs hardly more than reading one
+                batch = [*batch, *await _due(app, drain)][:MAX_LINES]
             with telemetry.span("push"), telemetry.timed(PUSH_DURATION):
                 if not await _drain(app, held, drain, batch):
                     return worked
@@ -175,18 +202,20 @@ async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operatio
     """Converge what is due until nothing is; False where Autotask wants to be left alone."""
     stop_at = app.now() + app.times.push_budget
     while batch and app.now() < stop_at:
-        drain.seen.update(stored.value.address for stored in batch)
+        drain.look_at(batch)
         for lines in _groups(batch):
             stopped = await spent(app)
             if stopped is not None:
                 await _sleep(app, lines, stopped.until, stopped.reason)
                 return False
-            await held.outlive(app.now() + app.times.autotask_timeout)
+            await held.begin(lines)
             try:
-                await converge(app, held, lines, drain.deliveries)
+                await converge(app, held, lines, drain.deliveries, drain.lone)
             except (RetryLater, Misconfigured) as error:
                 await _postpone(app, lines, error)
+                held.end()
                 return False
+            held.end()
             if held.stopped is not None:
                 return False
         batch = await _due(app, drain)
@@ -206,14 +235,20 @@ async def _due(app: App, drain: Drain) -> list[Stored[Operation]]:
     )
     ready = [alarm for shard in alarms for alarm in shard if alarm.ready <= now or alarm.due <= now]
     waiting = [alarm.address for alarm in sorted(ready, key=lambda alarm: alarm.due)]
-    waiting = [address for address in dict.fromkeys(waiting) if address not in drain.seen]
+    waiting = ready_now = [address for address in dict.fromkeys(waiting) if address not in drain.seen]
     found: dict[tuple[str, str], Stored[Operation]] = {}
     while waiting and len(found) < MAX_LINES:
         chosen, waiting = _one_each(waiting, found.keys())
         for stored in await asyncio.gather(*(app.ledger.operation(address) for address in chosen)):
             if stored is not None and _due_now(app, stored.value):
                 found[_owner(stored.value.address)] = stored
-    return list(found.values())[:MAX_LINES]
+    batch = list(found.values())[:MAX_LINES]
+    drain.keep_lone(batch, ready_now)
+    return batch
+
+
+def _key(operation: Operation, leg: Leg) -> LineKey:
+    return LineKey(operation.address.customer, operation.address.subscription, leg.contract, leg.line)
 
 
 def _one_each(waiting: Sequence[Address], served: Collection[tuple[str, str]]) -> tuple[list[Address], list[Address]]:
@@ -253,10 +288,9 @@ def _groups(batch: Iterable[Stored[Operation]]) -> list[list[LineKey]]:
     together: list[dict[tuple[str, str], LineKey]] = [{}]
     alone: dict[LineKey, None] = {}
     for stored in batch:
-        address = stored.value.address
         for leg in stored.value.legs:
             if leg.status in PUSHABLE and leg.line:
-                key = LineKey(address.customer, address.subscription, leg.contract, leg.line)
+                key = _key(stored.value, leg)
                 if leg.started >= _ALONE_FROM:
                     alone[key] = None
                 else:

@@ -5,22 +5,34 @@ Re-scheduling inserts the new alarm before it deletes the old one; an alarm goes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from shared import telemetry
 from shared.domain.errors import RetryLater
-from shared.domain.operation import PUSHABLE, Event, LegStatus, Operation
+from shared.domain.operation import PUSHABLE, Event, Kind, LegStatus, Operation
 from shared.messaging.envelope import encode, message_id, notice_id
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
 from shared.usecases.app import App
-from shared.usecases.badges import refresh_badge
+from shared.usecases.badges import refresh_badge, take_off
 
 SYSTEM = "csp-functions"
 
 _SLOWEST_RESEND = 6  # doublings of the outbox time between two messages for the same operation
+_BILL_ONLY = frozenset(  # kinds of operations that leave it as it is which line a subscription is mapped to
+    {
+        Kind.SUSPEND,
+        Kind.REACTIVATE,
+        Kind.CHANGE_QUANTITY,
+        Kind.CANCEL,
+        Kind.DETECTED,
+        Kind.CHANGE_PRICE,
+        Kind.UNDO,
+        Kind.RECONCILE,
+    }
+)
 
 
 async def hand_over(app: App, stored: Stored[Operation]) -> None:
@@ -99,10 +111,39 @@ async def all_come_to_rest(app: App, operations: Sequence[Stored[Operation]]) ->
     address = operations[0].value.address
     await refresh_badge(app, address.customer, address.subscription)
     for stored in operations:
-        await _end(app, stored.value)
+        await _index(app, stored.value)
+    await let_alarms_go(app, [stored.value for stored in operations])
 
 
-async def _end(app: App, operation: Operation) -> None:
+async def show_synced(app: App, operations: Sequence[Stored[Operation]]) -> None:
+    """Write the read models of a subscription's operations after a push; their alarms go later, with `let_alarms_go`.
+
+    One that changes a mapping ends with it: then the badge does not come from the operations alone.
+    """
+    if not operations:
+        return
+    address = operations[0].value.address
+    if all(_over(stored.value) for stored in operations):
+        ended = [stored.value.address.sequence for stored in operations]
+        await take_off(app, address.customer, address.subscription, ended)
+    else:
+        await refresh_badge(app, address.customer, address.subscription)
+    for stored in operations:
+        await _index(app, stored.value)
+
+
+def _over(operation: Operation) -> bool:
+    """Whether the operation is at rest for good, and has changed nothing but its lines."""
+    return operation.at_rest and not operation.dead and not operation.in_review and operation.kind in _BILL_ONLY
+
+
+async def let_alarms_go(app: App, operations: Iterable[Operation]) -> None:
+    """Remove the alarms of operations whose rows are at rest and whose read models are written."""
+    resting = [one for one in operations if one.at_rest]
+    await app.alarms.clear_all((one.address, one.alarm_due) for one in resting if one.alarm_due is not None)
+
+
+async def _index(app: App, operation: Operation) -> None:
     if operation.dead:
         codes = [leg.reason.code for leg in operation.legs if leg.reason is not None]
         died_at = operation.death.at if operation.death else operation.requested_at
@@ -111,8 +152,6 @@ async def _end(app: App, operation: Operation) -> None:
         await app.views.remove_dead_letter(operation.address)
     if operation.in_review:
         await app.sync.indexes.add_review(operation.address, operation.requested_at)
-    if operation.alarm_due is not None and operation.at_rest:
-        await app.alarms.clear(operation.address, operation.alarm_due)
 
 
 def looking(sequences: tuple[int, ...], operation: Operation) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from shared.storage.read_models import SubscriptionView
 from shared.storage.rows import Stored, document
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
-from shared.usecases.badges import compute_badge
+from shared.usecases.badges import compute
 
 _VOLATILE = frozenset({"links", "refundablequantity"})
 _READ = ",".join(field.name for field in fields(Subscription))  # a version that reads more looks at everything once
@@ -70,16 +70,16 @@ async def keep_snapshot(app: App, operation: Operation, reading: Reading) -> Non
     """
     try:
         snapshot = parse_subscription(operation.address.customer, reading.raw)
-        badge = "pending" if operation.pushable else None
-        await store_snapshot(app, snapshot, reading.observed_at, badge=badge)
+        waits_for = operation.address.sequence if operation.pushable else None
+        await store_snapshot(app, snapshot, reading.observed_at, waits_for=waits_for)
     except CspError:
         return
 
 
-async def store_snapshot(app: App, snapshot: Subscription, read_at: datetime, *, badge: str | None = None) -> bool:
+async def store_snapshot(app: App, snapshot: Subscription, read_at: datetime, *, waits_for: int | None = None) -> bool:
     """Write a snapshot if its content changed; says whether it did.
 
-    `badge` is a new badge, which does not hide that something is dead.
+    `waits_for` is an operation that is to be pushed now; the badge says so, but does not hide that something is dead.
     """
     row = await app.views.subscription(snapshot.customer_id, snapshot.id)
     snapshot = refined(row.value.snapshot.state if row else None, snapshot)
@@ -87,10 +87,11 @@ async def store_snapshot(app: App, snapshot: Subscription, read_at: datetime, *,
     if row is not None and row.value.read_at > read_at:
         return False
     if row is None:
-        badge = await compute_badge(app, snapshot.customer_id, snapshot.id)
-    elif badge is None or row.value.badge == "out_of_sync":
-        badge = row.value.badge
-    view = SubscriptionView(snapshot, badge, read_at, content, unjudged=row is not None and row.value.unjudged)
+        badge, waiting = await compute(app, snapshot.customer_id, snapshot.id)
+    else:
+        badge, waiting = _waiting_for(row.value, waits_for)
+    unjudged = row is not None and row.value.unjudged
+    view = SubscriptionView(snapshot, badge, read_at, content, unjudged=unjudged, waiting=waiting)
     if row is not None and not differs(row.value, view):
         return False
     try:
@@ -100,7 +101,14 @@ async def store_snapshot(app: App, snapshot: Subscription, read_at: datetime, *,
     return True
 
 
+def _waiting_for(row: SubscriptionView, sequence: int | None) -> tuple[str, tuple[int, ...] | None]:
+    if sequence is None:
+        return row.badge, row.waiting
+    waiting = None if row.waiting is None else tuple(sorted({*row.waiting, sequence}))
+    return "out_of_sync" if row.badge == "out_of_sync" else "pending", waiting
+
+
 def differs(row: SubscriptionView, view: SubscriptionView) -> bool:
     """Whether a view says something that its row does not; when it was read is not worth a write."""
-    before = (row.content, row.badge, row.missing_since, row.unjudged)
-    return before != (view.content, view.badge, view.missing_since, view.unjudged)
+    before = (row.content, row.badge, row.waiting, row.missing_since, row.unjudged)
+    return before != (view.content, view.badge, view.waiting, view.missing_since, view.unjudged)

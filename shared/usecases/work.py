@@ -6,7 +6,7 @@ means that somebody else looked at the same line, and the operation's alarm brin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -36,8 +36,18 @@ from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Target, Timeline, Window, fold
 from shared.storage.ledger import Changes, batches
 from shared.storage.rows import Stored
+from shared.storage.store import WriteConflict
 from shared.usecases.app import App
-from shared.usecases.rest import SYSTEM, all_come_to_rest, come_to_rest, look_again, notice_of, send_notice
+from shared.usecases.rest import (
+    SYSTEM,
+    all_come_to_rest,
+    come_to_rest,
+    let_alarms_go,
+    look_again,
+    notice_of,
+    send_notice,
+    show_synced,
+)
 
 _EVER = Window(date.min, date.max)
 _NO_READING = Reading(Timeline())
@@ -51,6 +61,15 @@ class LineKey:
     subscription: str
     contract: int
     line: int
+
+    def __str__(self) -> str:
+        return f"{self.customer} {self.subscription} {self.contract} {self.line}"
+
+    @classmethod
+    def parse(cls, text: str) -> LineKey:
+        """The key that is spelled so. Raises ValueError."""
+        customer, subscription, contract, line = text.split(" ")
+        return cls(customer, subscription, int(contract), int(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,7 @@ class Work:
     posted: tuple[tuple[date, date], ...] = ()
     kept: Timeline | None = None
     deliveries: Mapping[Address, Delivered] = field(default_factory=dict)
+    ended: list[Operation] = field(default_factory=list)  # their alarms may go
 
     @property
     def legs(self) -> list[Leg]:
@@ -135,22 +155,34 @@ def new_line(key: LineKey, actual: Timeline, *, folded: int, policy: Policy) -> 
     )
 
 
-async def load(app: App, key: LineKey) -> Work | None:
-    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed."""
+async def load(app: App, key: LineKey, *, lone: Stored[Operation] | None = None) -> Work | None:
+    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed.
+
+    `lone` is an operation as just read that is the only one of its subscription that is due. Where it is the line's
+    next, no other is asked for: what comes after it has an alarm of its own.
+    """
     stored = await app.ledger.line(key.customer, key.line)
     if stored is None or stored.value.subscription != key.subscription:
         return None
     line = stored.value
     older = [await app.ledger.operation(Address(key.customer, key.subscription, number)) for number in line.unsettled]
     work = Work(key, stored, [found for found in older if found is not None])
-    await catch_up(app, work)
+    if lone is not None and lone.value.address.sequence == line.folded + 1:
+        _fold_all(work, [lone])
+    else:
+        await catch_up(app, work)
     return work if any(leg.status in PUSHABLE for leg in work.legs) else None
 
 
 async def catch_up(app: App, work: Work) -> None:
-    """Fold what was settled at Microsoft since the line was loaded, so that the plan made now serves it too."""
+    """Fold what was settled at Microsoft and is new to the line."""
     line = work.line.value
-    for found in await app.ledger.operations(work.key.customer, work.key.subscription, after=line.folded):
+    _fold_all(work, await app.ledger.operations(line.customer, line.subscription, after=line.folded))
+
+
+def _fold_all(work: Work, operations: Iterable[Stored[Operation]]) -> None:
+    line = work.line.value
+    for found in operations:
         if not found.value.settled_at_microsoft:
             break
         line, taken = _fold_one(line, found.value)
@@ -171,14 +203,25 @@ def _fold_one(line: Line, operation: Operation) -> tuple[Line, bool]:
     return replace(line, desired=desired, folded=sequence, unsettled=(*line.unsettled, sequence)), True
 
 
-async def begin(app: App, work: Work) -> bool:
-    """Count the attempt before the work; an operation that was begun too often is dead. Says whether to go on."""
-    poisoned = [leg for leg in work.legs if leg.status in PUSHABLE and leg.started >= CRASH_LIMIT]
-    if poisoned:
-        await die(app, work, say.crash_loop(work.where, work.targets))
-        return False
-    await _store(app, work, lambda leg: replace(leg, started=leg.started + 1) if leg.status in PUSHABLE else leg, None)
-    return True
+async def count_attempts(app: App, keys: Iterable[LineKey]) -> None:
+    """Count an attempt of each line that a pusher had begun when it died, for all operations that it still has."""
+    for key in keys:
+        work = await load(app, key)
+        if work is None:
+            continue  # it came to its end
+        try:
+            await _store(app, work, _counted, None)
+        except WriteConflict:
+            continue  # somebody works on it, so it does not kill everybody
+
+
+def _counted(leg: Leg) -> Leg:
+    return replace(leg, started=leg.started + 1) if leg.status in PUSHABLE else leg
+
+
+def poisoned(work: Work) -> bool:
+    """Whether an operation of the line was begun too often without an end."""
+    return any(leg.status in PUSHABLE and leg.started >= CRASH_LIMIT for leg in work.legs)
 
 
 async def save_line(app: App, work: Work, line: Line) -> None:
@@ -188,7 +231,10 @@ async def save_line(app: App, work: Work, line: Line) -> None:
 
 
 async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
-    """The line is as its `verified` says: every operation of the plan is synced, dead ones too."""
+    """The line is as its `verified` says: every operation of the plan is synced, dead ones too.
+
+    Their alarms are left to the end of the batch, which removes many in one transaction.
+    """
     now = app.now()
     line = replace(work.line.value, intent=None, unsettled=(), vain=())
     rest = tuple(priced(item, work.calendar) for item in shortfalls)
@@ -208,7 +254,10 @@ async def synced(app: App, work: Work, shortfalls: Sequence[Shortfall]) -> None:
         return replace(operation, alarm_due=due) if operation.address in dead else operation
 
     await _store(app, work, verified, "synced", line=line, why=say.approximation(rest, work.calendar), finish=alarmed)
-    await all_come_to_rest(app, work.operations)
+    await show_synced(app, work.operations)
+    resting = [stored.value for stored in work.operations if stored.value.at_rest]
+    work.ended = [one for one in resting if not one.dead and not one.in_review]
+    await let_alarms_go(app, [one for one in resting if one.dead or one.in_review])  # a person may open them any moment
 
 
 async def wait(
@@ -222,7 +271,7 @@ async def wait(
 ) -> None:
     """Put the open operations of the line to sleep with an alarm; without a moment the back-off decides.
 
-    This attempt ended in order. Where it only found an earlier one that had not, the earlier ones stay counted:
+    This attempt ends in order. Where it only found an earlier one that had not, the earlier ones stay counted:
     otherwise a POST that kills its worker each time would never be called poison.
     """
 
@@ -230,7 +279,7 @@ async def wait(
         if leg.status not in PUSHABLE:
             return leg
         retry_at = until or app.now() + app.times.backoff(leg.retries)
-        started = max(leg.started - 1, 0) if earlier_attempt_open else 0
+        started = leg.started if earlier_attempt_open else 0
         asleep = leg.to(LegStatus.WAITING)
         return replace(asleep, started=started, retries=leg.retries + 1, retry_at=retry_at, reason=reason)
 

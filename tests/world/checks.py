@@ -13,7 +13,7 @@ from shared.messaging.envelope import decode
 from shared.storage import keys
 from shared.storage.read_models import SubscriptionView
 from shared.storage.rows import from_row
-from shared.usecases.badges import compute_badge
+from shared.usecases.badges import compute
 from tests.world.world import CONTRACT_END, CONTRACT_START, CUSTOMER, World
 
 CONTRACT_WINDOW = Window(CONTRACT_START, CONTRACT_END)
@@ -108,11 +108,13 @@ def bulks_are_over(world: World) -> None:
 
 
 async def badges_are_right(world: World) -> None:
-    """The listed badge is what the ledger says."""
+    """The listed badge is what the ledger says, and so is what it waits for, where the row tells."""
     app = world.start().app
     for row in world.tables.rows("subscriptions"):
-        listed = from_row(SubscriptionView, row).value.badge
-        assert listed == await compute_badge(app, CUSTOMER, row.key), world.describe()
+        listed = from_row(SubscriptionView, row).value
+        word, waiting = await compute(app, CUSTOMER, row.key)
+        assert listed.badge == word, world.describe()
+        assert listed.waiting in {None, waiting}, world.describe()
 
 
 def billed(world: World, line: int) -> dict[date, int]:
