@@ -9,41 +9,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from shared.domain.actions import Action
-from shared.domain.billing import DecreaseFrom, Policy, StartFrom, SuspendBilling
 from shared.domain.errors import CspError, RetryLater
 from shared.domain.operation import Address
 from shared.domain.planning import DriftPolicy
-from shared.domain.pricing import PriceSource, Pricing
 from shared.domain.timeline import Timeline, first_difference
 from shared.usecases.app import App
 from shared.usecases.dead_letters import resubmit
 from shared.usecases.sync import sync_customer
 from tests.crash import chaos_people, chaos_vendors
-from tests.crash.conversion_stories import billed_as_premium, wish
-from tests.crash.scenarios import ask, map_to
+from tests.crash.chaos_beginnings import Size, beginning
+from tests.crash.conversion_stories import wish
+from tests.crash.scenarios import ask
 from tests.world.autotask import Adjusted
 from tests.world.checks import CONTRACT_WINDOW, lines
-from tests.world.conversions import LEGACY_TARGET, NEW_COMMERCE, TARGET, legacy
 from tests.world.steps import Side, Steps
-from tests.world.world import CUSTOMER, Process, World, subscription_id
+from tests.world.world import CUSTOMER, Process, subscription_id
 
 _HOSTS = 2
+_BEGINNINGS = 250
 _DECISIONS = 12  # rounds of re-submitting until nothing is dead
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much happens in a schedule, and to how many subscriptions on how many lines."""
-
-    acts: int
-    subscriptions: int
-    lines: int
 
 
 LONG = Size(acts=60, subscriptions=3, lines=5)
@@ -56,30 +44,18 @@ class Chaos:
     def __init__(self, seed: int, size: Size = LONG) -> None:
         self.size = size
         self.numbers = range(1, size.subscriptions + 1)  #: of the first subscriptions and their lines
+        self.world, self.allowed = beginning(seed % _BEGINNINGS, size)
         self.chance = random.Random(seed)  # noqa: S311 - a schedule to be replayed is no secret
         random.seed(seed)  # the jitter of the back-off is replayed too
-        self.world = World()
         self.log: list[str] = []
         self.unexpected: list[str] = []
         self._hosts: list[Process] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_quantity = 100
         self._key = 0
-        self.by_hand = self.chance.random() < 0.35
-        # Nobody looks at a line that was given up
-        self.moves = not self.by_hand and self.chance.random() < 0.4
-        self.converts = not self.by_hand and not self.moves and self.chance.random() < 0.7
-        # What was taken back is billed otherwise than Microsoft has it, until a last change by the rules
-        self.undoes = not self.converts and self.chance.random() < 0.4
-        # A change of the seats drops a schedule, and ours would take it back: then a repeated one cannot be told
-        self.renews = self.chance.random() < 0.4
-        self.accepts = self.by_hand and self.chance.random() < 0.5
-        self.by_rule_at_last = self.by_hand or self.undoes
         self._danger = self.chance.choice([0.0, 0.005, 0.02])
-        self.policies: dict[int, Policy] = {}
 
     async def run(self) -> None:
-        await self._prepare()
         self.world.disturb = self._disturb
         self.world.autotask.on_effect = self._check_effect
         acts = [*chaos_people.acts(self), *chaos_vendors.acts(self)]
@@ -91,58 +67,13 @@ class Chaos:
         await self._calm()
         await self._decide()
 
-    async def _prepare(self) -> None:
-        chance, habits = self.chance, self.world.autotask.habits
-        habits.same_date_refused = chance.random() < 0.5
-        habits.omitted, habits.reach = chance.choice(["keep", "list"]), chance.choice(["next", "onwards"])
-        habits.shows_costs, habits.thirtieths = chance.random() < 0.7, chance.random() < 0.3
-        habits.posted = chance.choice(["prorate", "reject"])
-        for number in self.numbers:
-            if self.converts and self.chance.random() < 0.4:
-                self.world.partner_center.add(CUSTOMER, legacy(subscription_id(number), 10 * number))
-            else:
-                self.world.subscribe(number, 10 * number)
-            self.world.add_line(number, 10 * number)
-            policy, pricing = self._policy(), None
-            if policy.suspend is SuspendBilling.PRICE_ZERO or chance.random() < 0.4:
-                pricing = self.pricing()
-            self.policies[number] = policy
-            await ask(self.world, map_to(number, number, "adopt", policy=policy, pricing=pricing))
-        for number in range(self.size.subscriptions + 1, self.size.lines + 1):
-            self.world.add_line(number, 0)
-        if self.converts:
-            for product in (TARGET, NEW_COMMERCE, LEGACY_TARGET):
-                await ask(self.world, billed_as_premium(":".join(product.split(":")[:2])))
-        await ask(self.world, lambda app: sync_customer(app, CUSTOMER))
-
-    def _policy(self) -> Policy:
-        """A policy by chance, half of the time the default."""
-        chance = self.chance
-        if chance.random() < 0.5:
-            return Policy()
-        starts, decreases = list(StartFrom), [DecreaseFrom.BUSINESS_DATE, DecreaseFrom.NEXT_PERIOD]
-        return Policy(
-            suspend=chance.choice(list(SuspendBilling)),
-            suspend_from=chance.choice(starts),
-            increase_from=chance.choice(starts),
-            decrease_in_window_from=chance.choice(decreases),
-            decrease_outside_from=chance.choice(decreases),
-            price_from=chance.choice(starts),
-            cost_from=chance.choice(starts),
-            prorate=chance.random() < 0.5,
-            drift=DriftPolicy.OVERWRITE if self.by_hand and chance.random() < 0.5 else DriftPolicy.REVIEW,
-        )
-
-    def pricing(self) -> Pricing:
-        price, cost = (Decimal(self.chance.randint(0, 3000)) / 100 for _ in range(2))
-        return Pricing(PriceSource.FIXED, price, cost if self.chance.random() < 0.7 else None)
-
     # What goes wrong inside a process
 
     async def _disturb(self, steps: Steps, label: str, side: Side) -> None:
         self.world.clock.advance(timedelta(microseconds=self.chance.randint(1, 20_000)))
-        for _ in range(self.chance.randrange(3)):
-            await asyncio.sleep(0)
+        if self._tasks:  # otherwise there is nobody to let go first
+            for _ in range(self.chance.randrange(3)):
+                await asyncio.sleep(0)
         if self.chance.random() >= self._danger:
             return
         match self.chance.randrange(4):
@@ -172,7 +103,7 @@ class Chaos:
         )
         if not announced:
             self.unexpected.append(f"{adjusted} without its intent")
-        elif intent is not None and not self.by_hand and _differ(intent.before, before):
+        elif intent is not None and not self.allowed.by_hand and _differ(intent.before, before):
             self.unexpected.append(f"{adjusted} planned on {intent.before}, met {before}")
 
     # How it ends
@@ -200,7 +131,7 @@ class Chaos:
     async def _decide(self) -> None:
         """People look at what is dead and let it be pushed, over a hand edit too; then a last change by the rules."""
         await self._resubmit_all()
-        if self.by_rule_at_last:
+        if self.allowed.by_rule_at_last:
             self.world.clock.advance(timedelta(days=1))
             for number in self.numbers:
                 known = self.world.partner_center.known(CUSTOMER, subscription_id(number))
@@ -259,7 +190,7 @@ class Chaos:
         return self.chance.choice(self._hosts)
 
     def note(self, text: str) -> None:
-        self.log.append(f"{self.world.clock.now():%d %H:%M:%S.%f} {text}")
+        self.log.append(f"{self.world.clock.now().isoformat()[8:26]} {text}")
 
 
 def _differ(planned_on: Timeline, met: Timeline) -> bool:

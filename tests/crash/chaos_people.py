@@ -17,6 +17,7 @@ from shared.usecases.sync import sync_customer
 from shared.usecases.undo import UndoRequest, undo
 from shared.usecases.wake import wake
 from tests.crash.bulk_stories import bulk_of, item
+from tests.crash.chaos_beginnings import pricing_of
 from tests.crash.conversion_stories import wish_of
 from tests.crash.scenarios import map_to, reprice
 from tests.world.conversions import LEGACY_OFFER, LEGACY_TARGET, TARGET
@@ -32,7 +33,7 @@ def request(chaos: Chaos) -> None:
     """Somebody asks for a change, sometimes twice at the same moment."""
     subscription = chaos.subscription()
     actions = [Action.CHANGE_QUANTITY] * 4 + [Action.SUSPEND, Action.REACTIVATE] * 2
-    if not chaos.by_rule_at_last:
+    if not chaos.allowed.by_rule_at_last:
         actions.append(Action.CANCEL)
     action = chaos.chance.choice(actions)
     quantity = None
@@ -79,7 +80,7 @@ def reconcile(chaos: Chaos) -> None:
     """Somebody has all lines compared, and corrects what is found on one of them or takes it for right."""
     line, key = line_id(chaos.chance.randint(1, chaos.size.lines)), chaos.new_key()
     follows = chaos.chance.random() < 0.3
-    how = accept if chaos.accepts and chaos.chance.random() < 0.5 else correct
+    how = accept if chaos.allowed.accepts and chaos.chance.random() < 0.5 else correct
 
     async def decide(app: App) -> None:
         await start(app, "ops")
@@ -151,7 +152,7 @@ def move(chaos: Chaos) -> None:
 
 def bill_at_another_price(chaos: Chaos) -> None:
     """Somebody gives a subscription another price."""
-    number, pricing = chaos.chance.randint(1, chaos.size.subscriptions), chaos.pricing()
+    number, pricing = chaos.chance.randint(1, chaos.size.subscriptions), pricing_of(chaos.chance)
     chaos.spawn(f"reprice {number} {pricing.price}", reprice(number, pricing, key=chaos.new_key()))
 
 
@@ -180,12 +181,12 @@ def acts(chaos: Chaos) -> list[Act]:
         (3, autotask_sync),
         (4, bulk),
         (5, bill_at_another_price),
-        (8 if chaos.by_hand else 2, reconcile),
+        (8 if chaos.allowed.by_hand else 2, reconcile),
     ]
     kinds: list[tuple[bool, Act]] = [
-        (chaos.moves, (8, move)),
-        (chaos.converts, (12, convert)),
-        (chaos.undoes, (8, take_back)),
-        (chaos.renews, (4, renewal)),
+        (chaos.allowed.moves, (8, move)),
+        (chaos.allowed.converts, (12, convert)),
+        (chaos.allowed.undoes, (8, take_back)),
+        (chaos.allowed.renews, (4, renewal)),
     ]
     return found + [act for happens, act in kinds if happens]

@@ -53,7 +53,7 @@ def vendor_fault(chaos: Chaos) -> None:
         case 5:
             world.partner_center.away_until = until
             chaos.note(f"Partner Center is away until {until}")
-    if not chaos.by_hand and chance.random() < 0.2:  # a lagging reading hides what somebody did by hand
+    if not chaos.allowed.by_hand and chance.random() < 0.2:  # a lagging reading hides what somebody did by hand
         world.autotask.lag = timedelta(seconds=chance.choice([0, 5, _LAG]))
 
 
@@ -105,6 +105,6 @@ def acts(chaos: Chaos) -> list[tuple[int, Callable[[Chaos], None]]]:
         (12, vendor_fault),
         (4, broker_fault),
         (2, post),
-        *([] if chaos.renews else [(4, somebody_at_microsoft)]),
-        *([(8, edit_by_hand)] if chaos.by_hand else []),
+        *([] if chaos.allowed.renews else [(4, somebody_at_microsoft)]),
+        *([(8, edit_by_hand)] if chaos.allowed.by_hand else []),
     ]

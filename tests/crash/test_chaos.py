@@ -19,7 +19,8 @@ from shared.domain.operation import Kind, LegStatus, Operation
 from shared.domain.planning import DriftPolicy, Nothing, plan
 from shared.domain.timeline import Timeline, first_difference, fold
 from shared.domain.unusable import Unusable
-from tests.crash.chaos import LONG, SHORT, Chaos, Size
+from tests.crash.chaos import LONG, SHORT, Chaos
+from tests.crash.chaos_beginnings import Size
 from tests.world import checks
 from tests.world.loop import run
 from tests.world.world import CONTRACT_END, CONTRACT_START, CUSTOMER, World, line_id
@@ -72,7 +73,7 @@ async def the_bill_is_right_after(chaos: Chaos) -> None:
     for subscription in {one.address.subscription for one in world.operations()}:
         microsoft_is_known(world, subscription)
     for line in checks.lines(world):
-        if not chaos.moves:
+        if not chaos.allowed.moves:
             the_days_are_what_the_operations_want(chaos, line)
         the_bill_is_as_near_as_it_can_be(world, line)
         await what_microsoft_has_is_billed(world, line)
