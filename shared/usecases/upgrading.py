@@ -152,7 +152,9 @@ async def settle(app: App, stored: Stored[Operation]) -> None:
         return
     moved, left = _moved(job, look), _left_the_source(stored.value, look)
     done = result is not None and result.progress is not Progress.STARTED
-    if moved is not None and (done or (result is None and left)):
+    if moved is not None and moved.target is not None and await _is_busy(app, moved.target):
+        await _poll(app, stored, look)  # only when that one has ended it is known where its seats are billed
+    elif moved is not None and (done or (result is None and left)):
         warning = result.text if result is not None and result.progress is Progress.COMPLETED_WITH_WARNING else ""
         await _complete(app, stored, look, moved, warning)
     elif result is not None or left or status is PartnerStatus.WORKING:
@@ -161,6 +163,12 @@ async def settle(app: App, stored: Stored[Operation]) -> None:
         await look_again(app, stored, quiet_until(app, stored.value))
     else:
         await _repeat(app, stored, look)
+
+
+async def _is_busy(app: App, target: Subscription) -> bool:
+    """Whether an operation of the subscription that has the seats now is open at Microsoft, or looks for its line."""
+    head = (await app.ledger.head(target.customer_id, target.id)).value
+    return head.open_sequence is not None or bool(head.unplaced)
 
 
 def _left_the_source(operation: Operation, look: _Look) -> bool:

@@ -183,12 +183,17 @@ async def catch_up(app: App, work: Work) -> None:
 def _fold_all(work: Work, operations: Iterable[Stored[Operation]]) -> None:
     line = work.line.value
     for found in operations:
-        if not found.value.settled_at_microsoft:
+        if not found.value.settled_at_microsoft or _may_come_to(line, found.value):
             break
         line, taken = _fold_one(line, found.value)
         if taken:
             work.operations.append(found)
     work.line = Stored(line, work.line.etag)
+
+
+def _may_come_to(line: Line, operation: Operation) -> bool:
+    """Whether an operation looks for its line still, and has not found this one only because it is about to."""
+    return operation.unplaced is not None and all(leg.line != line.line for leg in operation.legs)
 
 
 def _fold_one(line: Line, operation: Operation) -> tuple[Line, bool]:

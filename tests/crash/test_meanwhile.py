@@ -13,8 +13,9 @@ from shared.domain.errors import Refused
 from shared.domain.known import Intention, Known
 from shared.domain.operation import Kind
 from shared.usecases.sync import sync_customer
+from shared.usecases.wake import wake
 from tests.crash.conversion_stories import upgradable, wish, wish_of, with_a_destination
-from tests.crash.scenarios import TODAY, ask, mapped
+from tests.crash.scenarios import TODAY, ask, map_to, mapped
 from tests.world import checks
 from tests.world.conversions import TARGET
 from tests.world.world import CONTRACT_START, CUSTOMER, World, line_id, subscription_id
@@ -87,3 +88,27 @@ def test_seats_that_were_added_while_all_others_moved_stay_on_their_line() -> No
 def test_a_missing_schedule_says_nothing_after_another_change(known: Known, *, expected: bool) -> None:
     """Microsoft drops a schedule with any change of seats or state."""
     assert Intention(schedule='{"quantity":7}').untouched(Known("active", 10, schedule=""), known) is expected
+
+
+def test_seats_that_join_a_subscription_whose_new_line_is_not_found_yet_are_billed_there() -> None:
+    world = World()
+    asyncio.run(upgradable(world))
+    world.subscribe(2, 20)
+    world.add_line(2, 20)
+    asyncio.run(ask(world, map_to(2, 2, "adopt")))
+    process = world.start()
+    world.autotask.habits.same_date_refused = False
+    world.autotask.away_until = world.clock.now() + timedelta(hours=2)
+    asyncio.run(world.run(process, wish(1, Action.UPGRADE, UpgradeAsk(TARGET))))
+    world.clock.advance(timedelta(minutes=10))
+    asyncio.run(world.run(process, wake))
+    assert world.partner_center.known(CUSTOMER, subscription_id(1)).product in TARGET
+    joins = UpgradeAsk(TARGET, to_subscription=subscription_id(1))
+    asyncio.run(world.run(process, wish(2, Action.UPGRADE, joins)))
+    asyncio.run(world.run_until_quiet(process))
+    asyncio.run(checks.everything(world))
+    assert [checks.billed(world, line_id(number)) for number in (1, 2, 3)] == [
+        {CONTRACT_START: 10, TODAY: 0},
+        {CONTRACT_START: 20, TODAY: 0},
+        {CONTRACT_START: 0, TODAY: 30},
+    ]
