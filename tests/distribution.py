@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Their files share a stack or its parts, which one worker starts and ends with the directory
 TOGETHER = ("tests/openapi/", "tests/security/", "tests/sign_in/")
+# Nothing is shared here, and many tests are long: they fill what the others leave
+APART = ("tests/crash/",)
 # Few tests, and long ones: at the end, one worker would wait for the other
 FIRST = (
     "tests/spine/test_four_hosts.py",
@@ -24,7 +26,9 @@ FIRST = (
 
 
 def unit_of(nodeid: str) -> str:
-    """The directory or file whose tests run one after the other on one worker."""
+    """The directory or file whose tests run one after the other on one worker, or the test that goes anywhere."""
+    if nodeid.startswith(APART):
+        return nodeid
     return next((start for start in TOGETHER if nodeid.startswith(start)), nodeid.split("::", 1)[0])
 
 
