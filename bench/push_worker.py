@@ -1,7 +1,7 @@
 """One measurement of the push in a process of its own, so that its peak memory is its own.
 
-Reads a JSON object from standard input (`what`: prepare, drain or bare; see `bench.push`) and writes one to standard
-output. `python -m bench.push_worker` is started by `bench.push`.
+Reads a JSON object from standard input (`what`: prepare, drain, rows or bare; see `bench.push`) and writes one to
+standard output. `python -m bench.push_worker` is started by `bench.push`.
 """
 
 from __future__ import annotations
@@ -167,6 +167,17 @@ async def _queue(app: App, key: LineKey, actual: Any, each: int) -> None:
         await app.ledger.commit(key.customer, Changes([(Stored(operation, None), [event])]))
 
 
+async def count_rows(first: int, lines: int) -> dict[str, Any]:
+    """How many unit rows Autotask shows of a line, on average."""
+    bench = Bench()
+    rows = 0
+    for numbers in _slices(range(first, first + lines), _AT_ONCE):
+        units = await bench.app.autotask.units([key_of(number).line for number in numbers])
+        rows += sum(len(found) for found in units.values())
+    await bench.close()
+    return {"rowsPerLine": rows / lines}
+
+
 async def drain(first: int, lines: int, each: int) -> dict[str, Any]:
     """Push the first operation; the same push drains all others."""
     bench = Bench()
@@ -275,6 +286,8 @@ def main() -> None:
             result = asyncio.run(prepare(*size))
         case "drain":
             result = asyncio.run(drain(*size))
+        case "rows":
+            result = asyncio.run(count_rows(*size[:2]))
         case _:
             result = asyncio.run(bare(*size, datetime.now().astimezone().date().isoformat()))
     result["peakMiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
