@@ -26,7 +26,8 @@ LEGACY = f"/customers/{FABRIKAM}/subscriptions/1c2b75c1-74a5-472a-a729-7f8cefc47
 SCHEDULED = f"/customers/{FABRIKAM}/subscriptions/d3b7c9a2-9a4b-40b2-b075-6e442909e305"
 PREMIUM = "CFQ7TTC0LCHC:0002:CFQ7TTC0SIM2"
 SETTINGS = {
-    "SETTLE_SECONDS": "2",
+    "SETTLE_SECONDS": "1",
+    "PARTNER_CENTER_TIMEOUT_SECONDS": "3",  # an upgrade and a migration are looked at first a fifth after it
     "PARTNER_CENTER_SETTLE_SECONDS": "1",
     "OUTBOX_SECONDS": "1",
     "RETRY_SECONDS": "1",

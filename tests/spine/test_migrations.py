@@ -1,8 +1,14 @@
-"""Migrations of legacy subscriptions, each way that they can end, and their schedules."""
+"""Migrations of legacy subscriptions, each way that they can end, and their schedules.
+
+They run at the same time, each on a customer of its own; a test then looks at its migration.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,21 +16,93 @@ import pytest
 from tests.spine.conversions import EXCHANGE_SKU, bought, map_product, on_line, plan, units_today
 from tests.spine.world import Subject, World, eventually, fault, requests
 
-DAY = 86_400
+# A legacy subscription for each: those that are migrated by the fixture, and those that a test takes as they are
+MIGRATED = ("completed", "with an add-on", "failing", "suspended", "lost before", "lost after")
+UNTOUCHED = ("a second", "refused", "scheduled", "lost schedule")
 
 
-@pytest.fixture(autouse=True)
-def quick_migrations(world: World) -> Iterator[None]:
-    plan(world, "migrations")
-    map_product(world, EXCHANGE_SKU)
+@dataclass(frozen=True)
+class Begun:
+    """A migration that was begun: of what, its operation, the HTTP status, the bill before, and its add-on."""
+
+    legacy: Subject
+    operation: str
+    status: int
+    bill: tuple[tuple[date, int], ...]
+    add_on: Subject | None = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_migrations(running_world: World) -> Iterator[None]:
+    plan(running_world, "migrations")
+    map_product(running_world, EXCHANGE_SKU)
+    map_product(running_world, "CFQ7TTC0LH0J:0001", 680)
     yield
-    plan(world, "migrations", seconds=5)
+    plan(running_world, "migrations", seconds=5)
 
 
-@pytest.fixture
-def legacy(world: World) -> Subject:
-    """A legacy subscription of six seats that is billed on a line of its own."""
+@pytest.fixture(scope="module")
+def legacies(running_world: World) -> Mapping[str, Subject]:
+    """Legacy subscriptions of six seats, each billed on a line of its own."""
+    names = (*MIGRATED, *UNTOUCHED)
+    with ThreadPoolExecutor(len(names)) as pool:
+        return dict(zip(names, pool.map(lambda _: _legacy(running_world), names), strict=True))
+
+
+def _legacy(world: World) -> Subject:
     return billed(world, bought(world, world.outside_window(), "legacy", 6))
+
+
+@pytest.fixture(scope="module")
+def begun(running_world: World, legacies: Mapping[str, Subject]) -> Mapping[str, Begun]:
+    """One migration for each way, at rest but for that which Microsoft has to repair."""
+    world = running_world
+    plan(world, "migrations", outcome="failed_active")  # it holds for whatever begins now
+    found = {"failing": _started(world, legacies["failing"])}
+    _at_rest(world, found["failing"])
+    plan(world, "migrations", outcome="failed_suspended")
+    found["suspended"] = _started(world, legacies["suspended"])
+    plan(world, "migrations")
+    for when in ("before", "after"):
+        legacy = legacies[f"lost {when}"]
+        path = f"customers/{legacy.customer}/migrations/newcommerce$"
+        fault(world.partner_center, {"method": "POST", "path": path, "when": when, "fault": "reset"})
+        found[f"lost {when}"] = _begun(world, legacy)
+    found["completed"] = _started(world, legacies["completed"], termDuration="P1Y", billingCycle="monthly")
+    found["with an add-on"] = _with_an_add_on(world, legacies["with an add-on"])
+    for name in set(found) - {"suspended"}:
+        _at_rest(world, found[name])
+    return found
+
+
+def _begun(world: World, legacy: Subject, add_on: Subject | None = None, **body: Any) -> Begun:
+    bill = tuple(world.bill(legacy))
+    answer = world.act(legacy, "migrate", confirm=True, **body)
+    return Begun(legacy, answer.json()["operation"]["id"], answer.status_code, bill, add_on)
+
+
+def _started(world: World, legacy: Subject, add_on: Subject | None = None, **body: Any) -> Begun:
+    begun = _begun(world, legacy, add_on, **body)
+    assert begun.status == 202
+    return begun
+
+
+def _with_an_add_on(world: World, legacy: Subject) -> Begun:
+    state = world.partner_center.get("/_control/state").json()
+    known = [
+        one["resource"]["offerId"]
+        for customer in state["customers"]
+        for one in customer["subscriptions"]
+        if one["resource"].get("parentSubscriptionId")
+    ]
+    archive = {"parentSubscriptionId": legacy.subscription, "offerId": known[0]}
+    add_on = billed(world, bought(world, legacy, "legacy", 3, set=archive), 680)
+    assert world.act(add_on, "migrate", confirm=True).json()["code"] == "add_on"
+    return _started(world, legacy, add_on)
+
+
+def _at_rest(world: World, one: Begun) -> None:
+    eventually(lambda: world.operation(one.operation)["atRest"], bool, 60)
 
 
 def billed(world: World, subject: Subject, service: int = 679) -> Subject:
@@ -33,12 +111,6 @@ def billed(world: World, subject: Subject, service: int = 679) -> Subject:
     assert mapped.status_code == 200, mapped.text
     world.wait_for_badge(subject)
     return on_line(world, subject)
-
-
-def started(world: World, subject: Subject, **body: Any) -> str:
-    answer = world.act(subject, "migrate", confirm=True, **body)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["operation"]["id"])
 
 
 def migrations(world: World, subject: Subject) -> list[dict[str, Any]]:
@@ -53,10 +125,11 @@ def successor(world: World, subject: Subject, operation: dict[str, Any]) -> Subj
 
 
 def test_a_completed_migration_bills_the_new_subscription_in_the_place_of_the_legacy_one(
-    world: World, legacy: Subject
+    world: World, begun: Mapping[str, Begun]
 ) -> None:
-    operation = world.wait_for_rest(started(world, legacy, termDuration="P1Y", billingCycle="monthly"))
+    legacy = begun["completed"].legacy
 
+    operation = world.wait_for_rest(begun["completed"].operation)
     made = successor(world, legacy, operation)
     assert [world.bill(legacy)[-1][1], units_today(world, made)] == [0, 6]
     (moved,) = world.operations(made)
@@ -67,28 +140,21 @@ def test_a_completed_migration_bills_the_new_subscription_in_the_place_of_the_le
     assert one["externalReferenceId"] == operation["migration"]["reference"]
 
 
-def test_a_second_subscription_of_the_same_service_gets_a_line_of_its_own(world: World, legacy: Subject) -> None:
+def test_a_second_subscription_of_the_same_service_gets_a_line_of_its_own(
+    world: World, legacies: Mapping[str, Subject]
+) -> None:
+    legacy = legacies["a second"]
     second = billed(world, bought(world, legacy, "legacy", 4))
 
     assert (second.contract, second.line == legacy.line) == (legacy.contract, False)
     assert [units_today(world, legacy), units_today(world, second)] == [6, 4]
 
 
-def test_an_add_on_goes_along_and_is_billed_by_itself(world: World, legacy: Subject) -> None:
-    map_product(world, "CFQ7TTC0LH0J:0001", 680)
-    archive = {"parentSubscriptionId": legacy.subscription, "offerId": "2828BE95-46BA-4F91-B2FD-0BEF192ECF60"}
-    offer = world.partner_center.get("/_control/state").json()
-    known = [
-        one["resource"]["offerId"]
-        for customer in offer["customers"]
-        for one in customer["subscriptions"]
-        if one["resource"].get("parentSubscriptionId")
-    ]
-    archive["offerId"] = known[0]
-    add_on = billed(world, bought(world, legacy, "legacy", 3, set=archive), 680)
+def test_an_add_on_goes_along_and_is_billed_by_itself(world: World, begun: Mapping[str, Begun]) -> None:
+    legacy, add_on = begun["with an add-on"].legacy, begun["with an add-on"].add_on
+    assert add_on is not None
 
-    assert world.act(add_on, "migrate", confirm=True).json()["code"] == "add_on"
-    operation = world.wait_for_rest(started(world, legacy))
+    operation = world.wait_for_rest(begun["with an add-on"].operation)
 
     made = successor(world, legacy, operation)
     world.wait_for_badge(add_on)
@@ -99,23 +165,23 @@ def test_an_add_on_goes_along_and_is_billed_by_itself(world: World, legacy: Subj
 
 
 def test_a_migration_that_failed_without_an_effect_is_started_again_and_then_refused(
-    world: World, legacy: Subject
+    world: World, begun: Mapping[str, Begun]
 ) -> None:
-    plan(world, "migrations", outcome="failed_active")
-    bill = world.bill(legacy)
+    legacy, bill = begun["failing"].legacy, begun["failing"].bill
 
-    operation = world.wait_for_rest(started(world, legacy), "refused", seconds=60)
+    operation = world.wait_for_rest(begun["failing"].operation, "refused")
 
     assert operation["partnerCenter"]["code"] == "migration_failed"
     assert len(migrations(world, legacy)) == 3
-    assert world.bill(legacy) == bill
+    assert tuple(world.bill(legacy)) == bill
     assert world.at_microsoft(legacy)["status"] == "active"
 
 
-def test_a_migration_that_failed_half_way_waits_for_microsoft_to_repair_it(world: World, legacy: Subject) -> None:
-    plan(world, "migrations", outcome="failed_suspended")
+def test_a_migration_that_failed_half_way_waits_for_microsoft_to_repair_it(
+    world: World, begun: Mapping[str, Begun]
+) -> None:
+    legacy, identity = begun["suspended"].legacy, begun["suspended"].operation
 
-    identity = started(world, legacy)
     waiting = eventually(
         lambda: world.operation(identity), lambda seen: "repairs or reverts" in seen["migration"]["note"], 30
     )
@@ -132,19 +198,19 @@ def test_a_migration_that_failed_half_way_waits_for_microsoft_to_repair_it(world
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_lost_answer_leads_to_one_migration(world: World, legacy: Subject, when: str) -> None:
-    path = f"customers/{legacy.customer}/migrations/newcommerce$"
-    fault(world.partner_center, {"method": "POST", "path": path, "when": when, "fault": "reset"})
+def test_a_lost_answer_leads_to_one_migration(world: World, begun: Mapping[str, Begun], when: str) -> None:
+    one = begun[f"lost {when}"]
 
-    unclear = world.act(legacy, "migrate", confirm=True)
-
-    assert unclear.status_code == 503
-    operation = world.wait_for_rest(unclear.json()["operation"]["id"])
-    assert len(migrations(world, legacy)) == 1
-    assert units_today(world, successor(world, legacy, operation)) == 6
+    assert one.status == 503
+    operation = world.wait_for_rest(one.operation)
+    assert len(migrations(world, one.legacy)) == 1
+    assert units_today(world, successor(world, one.legacy, operation)) == 6
 
 
-def test_a_migration_has_to_be_confirmed_and_what_microsoft_rules_out_is_refused(world: World, legacy: Subject) -> None:
+def test_a_migration_has_to_be_confirmed_and_what_microsoft_rules_out_is_refused(
+    world: World, legacies: Mapping[str, Subject]
+) -> None:
+    legacy = legacies["refused"]
     unconfirmed = world.act(legacy, "migrate")
     assert (unconfirmed.status_code, unconfirmed.json()["code"]) == (428, "confirmation_required")
 
@@ -162,7 +228,8 @@ def test_a_new_commerce_subscription_is_not_migrated(world: World) -> None:
     assert requests(world.partner_center, "POST", f"{subject.customer}/migrations") == []
 
 
-def test_schedules_are_made_listed_changed_and_cancelled(world: World, legacy: Subject) -> None:
+def test_schedules_are_made_listed_changed_and_cancelled(world: World, legacies: Mapping[str, Subject]) -> None:
+    legacy = legacies["scheduled"]
     path = f"{legacy.path}/migrate/schedules"
     operator = world.clients["operator"]
 
@@ -190,7 +257,8 @@ def test_schedules_are_made_listed_changed_and_cancelled(world: World, legacy: S
     assert (unknown.status_code, unknown.json()["code"]) == (404, "schedule_not_found")
 
 
-def test_a_lost_answer_leads_to_one_schedule(world: World, legacy: Subject) -> None:
+def test_a_lost_answer_leads_to_one_schedule(world: World, legacies: Mapping[str, Subject]) -> None:
+    legacy = legacies["lost schedule"]
     fault(world.partner_center, {"method": "POST", "path": "newcommerce/schedules$", "when": "after", "fault": "reset"})
 
     unclear = world.act(legacy, "migrate/schedules", confirm=True)

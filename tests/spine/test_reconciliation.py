@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 import uuid
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import httpx
@@ -33,13 +35,50 @@ def findings(world: World, subject: Subject, **params: str) -> list[dict[str, An
 
 def found(world: World, subject: Subject) -> dict[str, Any]:
     """The one finding about a line, once it is settled enough to be judged."""
+    all_found(world, [subject])
+    return finding(world, subject)
 
-    def look() -> list[dict[str, Any]]:
+
+def all_found(world: World, subjects: Collection[Subject]) -> None:
+    """Reconcile when the lines are quiet for long enough to be judged: a run reads every mapped line of the world."""
+
+    def look() -> bool:
         reconciled(world)
-        return findings(world, subject)
+        return all(findings(world, subject) for subject in subjects)
 
-    (item,) = eventually(look, bool)
+    time.sleep(float(world.stack.ready["settings"]["SETTLE_SECONDS"]))
+    eventually(look, bool)
+
+
+def finding(world: World, subject: Subject) -> dict[str, Any]:
+    """The one finding about a line, as the last run left it."""
+    (item,) = findings(world, subject)
     return item
+
+
+# What somebody has added to the line that a test looks at
+EDITS = {
+    "found": 3,
+    "accepted": 3,
+    "corrected": 3,
+    "stale accept": 3,
+    "stale correct": 3,
+    "moved by two": -2,
+    "in a file": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def edited(running_world: World) -> Mapping[str, Subject]:
+    """A line for each test of an edit, all of them edited by hand before one reconciliation; and one left as it was."""
+    subjects = {name: running_world.outside_window() for name in EDITS}
+    # What Microsoft has is known of this one
+    running_world.clients["operator"].post(f"{subjects['moved by two'].path}/sync").raise_for_status()
+    for name, change in EDITS.items():
+        running_world.edit_by_hand(subjects[name], change)
+    calm = running_world.outside_window()
+    all_found(running_world, subjects.values())
+    return {**subjects, "calm": calm}
 
 
 def decide(world: World, item: dict[str, Any], verb: str, key: str | None = None, **more: str) -> httpx.Response:
@@ -48,11 +87,12 @@ def decide(world: World, item: dict[str, Any], verb: str, key: str | None = None
     return desk(world).post(path, json={"reading": item["reading"], "reason": "looked", **more}, headers=headers)
 
 
-def test_a_hand_edit_is_found_with_three_numbers_its_mover_and_the_money_of_a_month(world: World) -> None:
-    subject, calm = world.outside_window(), world.outside_window()
-    world.edit_by_hand(subject, 3)
+def test_a_hand_edit_is_found_with_three_numbers_its_mover_and_the_money_of_a_month(
+    world: World, edited: Mapping[str, Subject]
+) -> None:
+    subject, calm = edited["found"], edited["calm"]
 
-    item = found(world, subject)
+    item = finding(world, subject)
 
     before = subject.quantity
     assert (item["verified"], item["actual"], item["desired"]) == (before, before + 3, before)
@@ -68,10 +108,11 @@ def test_a_hand_edit_is_found_with_three_numbers_its_mover_and_the_money_of_a_mo
     assert world.adjustments(subject) == []
 
 
-def test_an_accepted_difference_is_verified_and_later_changes_go_on_from_there(world: World) -> None:
-    subject = world.outside_window()
-    world.edit_by_hand(subject, 3)
-    item = found(world, subject)
+def test_an_accepted_difference_is_verified_and_later_changes_go_on_from_there(
+    world: World, edited: Mapping[str, Subject]
+) -> None:
+    subject = edited["accepted"]
+    item = finding(world, subject)
 
     answer = decide(world, item, "accept")
 
@@ -88,10 +129,11 @@ def test_an_accepted_difference_is_verified_and_later_changes_go_on_from_there(w
     assert world.adjustments(subject) == [(world.today(), 2)]
 
 
-def test_a_corrected_difference_is_pushed_once_as_an_operation_of_its_own(world: World) -> None:
-    subject = world.outside_window()
-    world.edit_by_hand(subject, 3)
-    item = found(world, subject)
+def test_a_corrected_difference_is_pushed_once_as_an_operation_of_its_own(
+    world: World, edited: Mapping[str, Subject]
+) -> None:
+    subject = edited["corrected"]
+    item = finding(world, subject)
     key = str(uuid.uuid4())
 
     answer = decide(world, item, "correct", key)
@@ -106,10 +148,11 @@ def test_a_corrected_difference_is_pushed_once_as_an_operation_of_its_own(world:
 
 
 @pytest.mark.parametrize("verb", ["accept", "correct"])
-def test_a_decision_is_valid_for_the_reading_that_was_seen_and_no_other(world: World, verb: str) -> None:
-    subject = world.outside_window()
-    world.edit_by_hand(subject, 3)
-    item = found(world, subject)
+def test_a_decision_is_valid_for_the_reading_that_was_seen_and_no_other(
+    world: World, edited: Mapping[str, Subject], verb: str
+) -> None:
+    subject = edited[f"stale {verb}"]
+    item = finding(world, subject)
     world.edit_by_hand(subject, 1)
 
     answer = decide(world, item, verb)
@@ -119,11 +162,11 @@ def test_a_decision_is_valid_for_the_reading_that_was_seen_and_no_other(world: W
     assert world.adjustments(subject) == []
 
 
-def test_seats_that_changed_at_microsoft_alone_are_found_and_the_bill_can_follow_them(world: World) -> None:
-    subject = world.outside_window()
-    world.clients["operator"].post(f"{subject.path}/sync").raise_for_status()
-    world.edit_by_hand(subject, -2)
-    accepted = decide(world, found(world, subject), "accept")
+def test_seats_that_changed_at_microsoft_alone_are_found_and_the_bill_can_follow_them(
+    world: World, edited: Mapping[str, Subject]
+) -> None:
+    subject = edited["moved by two"]
+    accepted = decide(world, finding(world, subject), "accept")
     assert accepted.status_code == 200
     world.edit_by_hand(subject, 1)
 
@@ -148,10 +191,9 @@ def test_a_dead_letter_is_found_as_ours_and_decided_about_at_the_desk(world: Wor
     assert (refused.status_code, refused.json()["code"]) == (409, "operation_in_progress")
 
 
-def test_the_findings_are_a_file_too(world: World) -> None:
-    subject = world.outside_window()
-    world.edit_by_hand(subject, 3)
-    item = found(world, subject)
+def test_the_findings_are_a_file_too(world: World, edited: Mapping[str, Subject]) -> None:
+    subject = edited["in a file"]
+    item = finding(world, subject)
 
     answer = desk(world).get("/reconciliation", params={"format": "csv", "customer": subject.customer})
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import httpx
@@ -165,14 +168,33 @@ def test_what_can_no_longer_be_restored_is_said_and_the_reactivation_stands(worl
     assert world.act(subject, "auto-renew", enabled=True).status_code == 200
 
 
-@pytest.mark.parametrize("patch", [1, 2], ids=["auto-renew", "schedule"])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_lost_answer_of_a_restoration_settles_by_itself(world: World, patch: int, when: str) -> None:
-    subject = suspended_with_a_schedule(world)
-    rule = {"method": "PATCH", "path": subject.subscription, "when": when, "fault": "reset", "skip": patch}
-    fault(world.partner_center, rule)
+PATCHES = {"auto-renew": 1, "schedule": 2}  # which of a reactivation's three calls each restoration is
+LOST = tuple(product(PATCHES, ("before", "after")))
 
-    answer = world.act(subject, "reactivate")
+
+@pytest.fixture(scope="module")
+def reactivated(running_world: World) -> Mapping[tuple[str, str], tuple[Subject, httpx.Response]]:
+    """Reactivations that lost the answer of one restoration, all at the same time."""
+    world = running_world
+
+    def reactivate(case: tuple[str, str]) -> tuple[Subject, httpx.Response]:
+        subject, (restoration, when) = suspended_with_a_schedule(world), case
+        rule = {"method": "PATCH", "path": subject.subscription, "when": when, "fault": "reset"}
+        fault(world.partner_center, {**rule, "skip": PATCHES[restoration]})
+        return subject, world.act(subject, "reactivate")
+
+    with ThreadPoolExecutor(len(LOST)) as pool:
+        return dict(zip(LOST, pool.map(reactivate, LOST), strict=True))
+
+
+@pytest.mark.parametrize(("restoration", "when"), LOST)
+def test_a_lost_answer_of_a_restoration_settles_by_itself(
+    running_world: World,
+    reactivated: Mapping[tuple[str, str], tuple[Subject, httpx.Response]],
+    restoration: str,
+    when: str,
+) -> None:
+    world, (subject, answer) = running_world, reactivated[restoration, when]
 
     assert answer.status_code == 200, answer.text
     follower = world.wait_for_rest(answer.json()["operation"]["followedBy"], "done")
