@@ -26,6 +26,9 @@ SETTINGS = {
     "OTEL_METRIC_EXPORT_INTERVAL": "5000",  # a tenth of a host's work if it is half a second; test_gauges asks for that
 }
 
+# Where a test waits for Autotask to be tried again, and looks at nothing of how long that takes
+IMPATIENT = {"SETTLE_SECONDS": "1", "OUTBOX_SECONDS": "1", "RETRY_SECONDS": "0.5", "RETRY_MAX_SECONDS": "1"}
+
 
 @pytest.fixture(scope="session")
 def running_world(forks: ForkServer) -> Iterator[World]:
@@ -48,6 +51,14 @@ def world(running_world: World) -> Iterator[World]:
     """The worker's world; whoever uses it leaves faults, switches and clocks as at its start."""
     yield running_world
     running_world.calm()
+
+
+@pytest.fixture(scope="module")
+def impatient(running_world: World) -> Iterator[None]:
+    """Meanwhile the worker's host tries again sooner."""
+    running_world.stack.restart("host", IMPATIENT)
+    yield
+    running_world.stack.restart("host")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from shared.storage.ledger import Ledger
 from shared.storage.read_models import ReadModels
 from shared.usecases.measuring import NOT_READ, Backlog, backlog_of
 from shared.wiring import build
+from tests.spine.conftest import IMPATIENT
 from tests.spine.observer import Observer, Point, number
 from tests.spine.test_dead_letters import decide, refused_by_autotask
 from tests.spine.test_reconciliation import decide as decide_about
@@ -27,12 +28,12 @@ from tests.spine.world import World, eventually, fault
 Measured = dict[str, list[Point]]
 
 
-TELLING = {"OTEL_METRIC_EXPORT_INTERVAL": "500"}
+TELLING = {**IMPATIENT, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
 
 
 @pytest.fixture(scope="module")
 def telling(running_world: World) -> Iterator[None]:
-    """Meanwhile the worker's host tells its metrics twice a second."""
+    """Meanwhile the worker's host tells its metrics twice a second, and tries again sooner."""
     running_world.stack.restart("host", TELLING)
     yield
     running_world.stack.restart("host")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.spine.world import Subject, World, eventually, fault, requests
 
+pytestmark = pytest.mark.usefixtures("impatient")
 STORM = 2  # refusals of each kind of request
 THREADS = {"errors": ["Itgenatr005: The thread threshold of 3 threads has been exceeded."]}
 

@@ -18,11 +18,16 @@ import pytest
 
 from local.forking import ForkServer
 from local.stack import Stack, StackOptions
-from tests.spine.conftest import SETTINGS
+from tests.spine.conftest import IMPATIENT, SETTINGS
 from tests.spine.conversions import EXCHANGE_SKU, PREMIUM, PREMIUM_SKU, bought, map_product, on_line, plan
 from tests.spine.world import Subject, World, eventually, fault
 
-SYNC_SETTINGS = {**SETTINGS, "PARTNER_CENTER_REQUESTS_PER_MINUTE": "60000"}
+SYNC_SETTINGS = {
+    **SETTINGS,
+    **IMPATIENT,
+    "LEASE_SECONDS": "3",  # for as long the work of a killed host is left alone
+    "PARTNER_CENTER_REQUESTS_PER_MINUTE": "60000",
+}
 SCOPE = "https://api.partnercenter.microsoft.com/.default"
 
 
