@@ -17,20 +17,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from shared.domain import explanations as say
 from shared.domain.contract import Contract
 from shared.domain.errors import Malformed, Misconfigured, RetryLater
 from shared.domain.line import Intent, Line, Verdict, echo_of, fingerprint, forget, judge, without
-from shared.domain.operation import Address, DriftSeen, Operation, Reason
+from shared.domain.operation import Address, DriftSeen, Reason
 from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, plan
 from shared.domain.rates import Rate, Reach
 from shared.domain.reading import UnitsRow, read
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 from shared.domain.unusable import Unusable, posted_through
-from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.lease import Held
@@ -41,6 +40,7 @@ from shared.usecases.work import (
     LineKey,
     Work,
     bury_orphans,
+    catch_up,
     die,
     load,
     poisoned,
@@ -50,6 +50,7 @@ from shared.usecases.work import (
 )
 
 _ROUNDS = 6  # plans of one line within one push; each further one avoids a refused date, or repairs a rate
+_LONG_READING = timedelta(seconds=1)  # so long that more may have been accepted for the same lines
 _READ_BACK_WAITS = (0.0, 0.25, 0.75)  # seconds between readings that look for an accepted adjustment
 
 
@@ -58,13 +59,9 @@ async def converge(
     held: Held,
     keys: Sequence[LineKey],
     deliveries: Mapping[Address, Delivered],
-    lone: Mapping[LineKey, Stored[Operation]],
 ) -> None:
-    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost.
-
-    `lone` are operations as just read that are the only ones of their lines as far as alarms tell.
-    """
-    opened = await asyncio.gather(*(_opened(app, key, deliveries, lone.get(key)) for key in keys))
+    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost."""
+    opened = await asyncio.gather(*(_opened(app, key, deliveries) for key in keys))
     works = [work for work in opened if work is not None]
     try:
         await _converge(app, held, works)
@@ -73,7 +70,10 @@ async def converge(
 
 
 async def _converge(app: App, held: Held, works: Sequence[Work]) -> None:
+    began = app.now()
     works = await _read(app, works)
+    if app.now() - began >= _LONG_READING:
+        await asyncio.gather(*(catch_up(app, work) for work in works))
     await held.outlive(app.now())  # a pusher that slept through its lease decides nothing from what it read
     for _ in range(_ROUNDS):
         posted = await _all(_one(app, held, work) for work in works)
@@ -93,12 +93,10 @@ async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[
     return [result for result in results if isinstance(result, Posted)]
 
 
-async def _opened(
-    app: App, key: LineKey, deliveries: Mapping[Address, Delivered], lone: Stored[Operation] | None
-) -> Work | None:
+async def _opened(app: App, key: LineKey, deliveries: Mapping[Address, Delivered]) -> Work | None:
     """Load a line before Autotask is read: a reading is always younger than the line's etag."""
     try:
-        work = await load(app, key, lone=lone)
+        work = await load(app, key)
         if work is None:
             await bury_orphans(app, key)
             return None

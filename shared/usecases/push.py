@@ -8,7 +8,6 @@ queue; what the ledger says about it was written first.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -128,32 +127,14 @@ def _why(operation: Operation) -> str:
 
 @dataclass(slots=True)
 class Drain:
-    """What one push has looked at already, and the deliveries that it was called with.
-
-    `lone` are operations as read with the present batch, by line, whose subscriptions have no other that is due.
-    """
+    """What one push has looked at already, and the deliveries that it was called with."""
 
     deliveries: dict[Address, Delivered] = field(default_factory=dict)
     seen: set[Address] = field(default_factory=set)
-    lone: dict[LineKey, Stored[Operation]] = field(default_factory=dict)
-    _owners: set[tuple[str, str]] = field(default_factory=set)
 
     def look_at(self, batch: Iterable[Stored[Operation]]) -> None:
         """These are not taken up again by this push."""
         self.seen.update(stored.value.address for stored in batch)
-        self._owners.update(_owner(stored.value.address) for stored in batch)
-
-    def keep_lone(self, batch: Iterable[Stored[Operation]], waiting: Iterable[Address]) -> None:
-        """Keep those of a new batch that are alone among all that are due and all that this push has looked at."""
-        counts = Counter(_owner(address) for address in waiting)
-        self.lone = {
-            _key(stored.value, leg): stored
-            for stored in batch
-            for leg in stored.value.legs
-            if len(stored.value.legs) == 1
-            and counts[_owner(stored.value.address)] == 1
-            and _owner(stored.value.address) not in self._owners
-        }
 
 
 async def push(app: App, own: Address, *, delivered: Delivered | None = None) -> bool:
@@ -210,7 +191,7 @@ async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operatio
                 return False
             await held.begin(lines)
             try:
-                await converge(app, held, lines, drain.deliveries, drain.lone)
+                await converge(app, held, lines, drain.deliveries)
             except (RetryLater, Misconfigured) as error:
                 await _postpone(app, lines, error)
                 held.end()
@@ -235,16 +216,14 @@ async def _due(app: App, drain: Drain) -> list[Stored[Operation]]:
     )
     ready = [alarm for shard in alarms for alarm in shard if alarm.ready <= now or alarm.due <= now]
     waiting = [alarm.address for alarm in sorted(ready, key=lambda alarm: alarm.due)]
-    waiting = ready_now = [address for address in dict.fromkeys(waiting) if address not in drain.seen]
+    waiting = [address for address in dict.fromkeys(waiting) if address not in drain.seen]
     found: dict[tuple[str, str], Stored[Operation]] = {}
     while waiting and len(found) < MAX_LINES:
         chosen, waiting = _one_each(waiting, found.keys())
         for stored in await asyncio.gather(*(app.ledger.operation(address) for address in chosen)):
             if stored is not None and _due_now(app, stored.value):
                 found[_owner(stored.value.address)] = stored
-    batch = list(found.values())[:MAX_LINES]
-    drain.keep_lone(batch, ready_now)
-    return batch
+    return list(found.values())[:MAX_LINES]
 
 
 def _key(operation: Operation, leg: Leg) -> LineKey:

@@ -155,34 +155,22 @@ def new_line(key: LineKey, actual: Timeline, *, folded: int, policy: Policy) -> 
     )
 
 
-async def load(app: App, key: LineKey, *, lone: Stored[Operation] | None = None) -> Work | None:
-    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed.
-
-    `lone` is an operation as just read that is the only one of its subscription that is due. Where it is the line's
-    next, no other is asked for: what comes after it has an alarm of its own.
-    """
+async def load(app: App, key: LineKey) -> Work | None:
+    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed."""
     stored = await app.ledger.line(key.customer, key.line)
     if stored is None or stored.value.subscription != key.subscription:
         return None
     line = stored.value
     older = [await app.ledger.operation(Address(key.customer, key.subscription, number)) for number in line.unsettled]
     work = Work(key, stored, [found for found in older if found is not None])
-    if lone is not None and lone.value.address.sequence == line.folded + 1:
-        _fold_all(work, [lone])
-    else:
-        await catch_up(app, work)
+    await catch_up(app, work)
     return work if any(leg.status in PUSHABLE for leg in work.legs) else None
 
 
 async def catch_up(app: App, work: Work) -> None:
     """Fold what was settled at Microsoft and is new to the line."""
     line = work.line.value
-    _fold_all(work, await app.ledger.operations(line.customer, line.subscription, after=line.folded))
-
-
-def _fold_all(work: Work, operations: Iterable[Stored[Operation]]) -> None:
-    line = work.line.value
-    for found in operations:
+    for found in await app.ledger.operations(line.customer, line.subscription, after=line.folded):
         if not found.value.settled_at_microsoft or _may_come_to(line, found.value):
             break
         line, taken = _fold_one(line, found.value)
