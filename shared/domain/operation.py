@@ -119,6 +119,11 @@ class Address:
     subscription: str
     sequence: int
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Customer and subscription."""
+        return self.customer, self.subscription
+
     def __str__(self) -> str:
         return f"{self.customer}_{self.subscription}_{self.sequence}"
 

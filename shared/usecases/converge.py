@@ -17,19 +17,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from shared.domain import explanations as say
 from shared.domain.contract import Contract
 from shared.domain.errors import Malformed, Misconfigured, RetryLater
 from shared.domain.line import Intent, Line, Verdict, echo_of, fingerprint, forget, judge, without
-from shared.domain.operation import Address, DriftSeen, Reason
+from shared.domain.operation import Address, DriftSeen, Operation, Reason
 from shared.domain.planning import Blocked, Drift, DriftPolicy, Nothing, Plan, plan
 from shared.domain.rates import Rate, Reach
 from shared.domain.reading import UnitsRow, read
 from shared.domain.timeline import Timeline, Window, dates_of, first_difference
 from shared.domain.unusable import Unusable, posted_through
+from shared.storage.keys import ALARM_SHARDS
+from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.lease import Held
@@ -43,6 +45,7 @@ from shared.usecases.work import (
     catch_up,
     die,
     load,
+    near_alarms,
     poisoned,
     save_line,
     synced,
@@ -50,7 +53,6 @@ from shared.usecases.work import (
 )
 
 _ROUNDS = 6  # plans of one line within one push; each further one avoids a refused date, or repairs a rate
-_LONG_READING = timedelta(seconds=1)  # so long that more may have been accepted for the same lines
 _READ_BACK_WAITS = (0.0, 0.25, 0.75)  # seconds between readings that look for an accepted adjustment
 
 
@@ -59,9 +61,15 @@ async def converge(
     held: Held,
     keys: Sequence[LineKey],
     deliveries: Mapping[Address, Delivered],
+    known: Mapping[tuple[str, str], Sequence[Stored[Operation]]],
 ) -> None:
-    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost."""
-    opened = await asyncio.gather(*(_opened(app, key, deliveries) for key in keys))
+    """Converge up to 100 lines. Raises RetryLater or Misconfigured if Autotask cannot be read; LeaseLost.
+
+    `known` is what was just read of the ledger, by customer and subscription (see `load`).
+    """
+    opened = await asyncio.gather(
+        *(_opened(app, key, deliveries, known.get((key.customer, key.subscription), ())) for key in keys)
+    )
     works = [work for work in opened if work is not None]
     try:
         await _converge(app, held, works)
@@ -70,10 +78,8 @@ async def converge(
 
 
 async def _converge(app: App, held: Held, works: Sequence[Work]) -> None:
-    began = app.now()
     works = await _read(app, works)
-    if app.now() - began >= _LONG_READING:
-        await asyncio.gather(*(catch_up(app, work) for work in works))
+    await asyncio.gather(*(catch_up(app, work) for work in await _with_more(app, works)))
     await held.outlive(app.now())  # a pusher that slept through its lease decides nothing from what it read
     for _ in range(_ROUNDS):
         posted = await _all(_one(app, held, work) for work in works)
@@ -82,6 +88,15 @@ async def _converge(app: App, held: Held, works: Sequence[Work]) -> None:
             return
     for work in works:
         await _end(app, work, say.refused_again(work.where, work.targets))
+
+
+async def _with_more(app: App, works: Sequence[Work]) -> Sequence[Work]:
+    """Those for which more may have been accepted while Autotask was read: all of a few, of many what alarms tell."""
+    if len(works) <= len(ALARM_SHARDS):
+        return works
+    folded = {stored.value.address for work in works for stored in work.operations}
+    new = {alarm.address.owner for alarm in await near_alarms(app) if alarm.address not in folded}
+    return [work for work in works if (work.key.customer, work.key.subscription) in new]
 
 
 async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[Posted]:
@@ -93,10 +108,12 @@ async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[
     return [result for result in results if isinstance(result, Posted)]
 
 
-async def _opened(app: App, key: LineKey, deliveries: Mapping[Address, Delivered]) -> Work | None:
+async def _opened(
+    app: App, key: LineKey, deliveries: Mapping[Address, Delivered], known: Sequence[Stored[Operation]]
+) -> Work | None:
     """Load a line before Autotask is read: a reading is always younger than the line's etag."""
     try:
-        work = await load(app, key)
+        work = await load(app, key, known)
         if work is None:
             await bury_orphans(app, key)
             return None

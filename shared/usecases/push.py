@@ -19,7 +19,6 @@ from shared.domain.operation import PUSHABLE, Address, Death, Event, Leg, Operat
 from shared.messaging.envelope import Delivery, Envelope, NotOurs, decode, message_id, notice_id
 from shared.metrics import PUSH_DURATION
 from shared.priority import background
-from shared.storage import keys
 from shared.storage.ledger import Changes
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
@@ -30,10 +29,9 @@ from shared.usecases.dead_letters import reopen
 from shared.usecases.lease import Held, LeaseLost
 from shared.usecases.placing import place
 from shared.usecases.rest import SYSTEM, come_to_rest
-from shared.usecases.work import Delivered, LineKey, count_attempts, load, wait
+from shared.usecases.work import Delivered, LineKey, count_attempts, load, near_alarms, wait
 
 MAX_LINES = 100
-_SCAN = 200
 _ALONE_FROM = 2  # lines whose push was begun this often without an end are worked on by themselves
 
 
@@ -127,10 +125,14 @@ def _why(operation: Operation) -> str:
 
 @dataclass(slots=True)
 class Drain:
-    """What one push has looked at already, and the deliveries that it was called with."""
+    """What one push has looked at already, and the deliveries that it was called with.
+
+    `known` is what the ledger has of a subscription from an operation of the present batch on.
+    """
 
     deliveries: dict[Address, Delivered] = field(default_factory=dict)
     seen: set[Address] = field(default_factory=set)
+    known: dict[tuple[str, str], list[Stored[Operation]]] = field(default_factory=dict)
 
     def look_at(self, batch: Iterable[Stored[Operation]]) -> None:
         """These are not taken up again by this push."""
@@ -191,7 +193,7 @@ async def _drain(app: App, held: Held, drain: Drain, batch: list[Stored[Operatio
                 return False
             await held.begin(lines)
             try:
-                await converge(app, held, lines, drain.deliveries)
+                await converge(app, held, lines, drain.deliveries, drain.known)
             except (RetryLater, Misconfigured) as error:
                 await _postpone(app, lines, error)
                 held.end()
@@ -211,19 +213,23 @@ async def _own(app: App, own: Address) -> list[Stored[Operation]]:
 async def _due(app: App, drain: Drain) -> list[Stored[Operation]]:
     """Operations with an alarm near enough, that may be pushed now."""
     now = app.now()
-    alarms = await asyncio.gather(
-        *(app.alarms.due(shard, now + app.times.outbox, limit=_SCAN) for shard in keys.ALARM_SHARDS)
-    )
-    ready = [alarm for shard in alarms for alarm in shard if alarm.ready <= now or alarm.due <= now]
+    drain.known.clear()
+    ready = [alarm for alarm in await near_alarms(app) if alarm.ready <= now or alarm.due <= now]
     waiting = [alarm.address for alarm in sorted(ready, key=lambda alarm: alarm.due)]
     waiting = [address for address in dict.fromkeys(waiting) if address not in drain.seen]
     found: dict[tuple[str, str], Stored[Operation]] = {}
     while waiting and len(found) < MAX_LINES:
         chosen, waiting = _one_each(waiting, found.keys())
-        for stored in await asyncio.gather(*(app.ledger.operation(address) for address in chosen)):
-            if stored is not None and _due_now(app, stored.value):
-                found[_owner(stored.value.address)] = stored
+        for known in await asyncio.gather(*(_from(app, address) for address in chosen)):
+            if known and _due_now(app, known[0].value):
+                owner = known[0].value.address.owner
+                found[owner], drain.known[owner] = known[0], known
     return list(found.values())[:MAX_LINES]
+
+
+async def _from(app: App, address: Address) -> list[Stored[Operation]]:
+    """An operation and those of its subscription that follow, which its push serves too."""
+    return await app.ledger.operations(address.customer, address.subscription, after=address.sequence - 1)
 
 
 def _key(operation: Operation, leg: Leg) -> LineKey:
@@ -238,7 +244,7 @@ def _one_each(waiting: Sequence[Address], served: Collection[tuple[str, str]]) -
     chosen: dict[tuple[str, str], Address] = {}
     rest: list[Address] = []
     for address in waiting:
-        owner = _owner(address)
+        owner = address.owner
         if owner in served:
             continue
         if owner in chosen or len(chosen) >= MAX_LINES:
@@ -246,10 +252,6 @@ def _one_each(waiting: Sequence[Address], served: Collection[tuple[str, str]]) -
         else:
             chosen[owner] = address
     return list(chosen.values()), rest
-
-
-def _owner(address: Address) -> tuple[str, str]:
-    return address.customer, address.subscription
 
 
 def _due_now(app: App, operation: Operation) -> bool:

@@ -6,6 +6,7 @@ means that somebody else looked at the same line, and the operation's alarm brin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,8 @@ from shared.domain.rates import Rate
 from shared.domain.reading import Reading
 from shared.domain.shortfalls import Shortfall
 from shared.domain.timeline import Target, Timeline, Window, fold
+from shared.storage.alarms import Alarm
+from shared.storage.keys import ALARM_SHARDS
 from shared.storage.ledger import Changes, batches
 from shared.storage.rows import Stored
 from shared.storage.store import WriteConflict
@@ -49,6 +52,7 @@ from shared.usecases.rest import (
     show_synced,
 )
 
+_SCAN = 200  # alarms of a shard, the next ones
 _EVER = Window(date.min, date.max)
 _NO_READING = Reading(Timeline())
 
@@ -155,22 +159,43 @@ def new_line(key: LineKey, actual: Timeline, *, folded: int, policy: Policy) -> 
     )
 
 
-async def load(app: App, key: LineKey) -> Work | None:
-    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed."""
+async def load(app: App, key: LineKey, known: Sequence[Stored[Operation]] = ()) -> Work | None:
+    """Read a line and fold the operations that are new to it; None where nothing on it is to be pushed.
+
+    `known` are the subscription's operations from one on, as just read. Where they begin early enough they are not read
+    again: whoever decides about one of them writes the line too, and this reading of the line comes later.
+    """
     stored = await app.ledger.line(key.customer, key.line)
     if stored is None or stored.value.subscription != key.subscription:
         return None
     line = stored.value
     older = [await app.ledger.operation(Address(key.customer, key.subscription, number)) for number in line.unsettled]
     work = Work(key, stored, [found for found in older if found is not None])
-    await catch_up(app, work)
+    if known and known[0].value.address.sequence <= line.folded + 1:
+        _fold_new(work, known)
+    else:
+        await catch_up(app, work)
     return work if any(leg.status in PUSHABLE for leg in work.legs) else None
+
+
+async def near_alarms(app: App) -> list[Alarm]:
+    """The alarms of operations that are due or will be soon, as those of all that was accepted just now; not sorted."""
+    until = app.now() + app.times.outbox
+    found = await asyncio.gather(*(app.alarms.due(shard, until, limit=_SCAN) for shard in ALARM_SHARDS))
+    return [alarm for shard in found for alarm in shard]
 
 
 async def catch_up(app: App, work: Work) -> None:
     """Fold what was settled at Microsoft and is new to the line."""
     line = work.line.value
-    for found in await app.ledger.operations(line.customer, line.subscription, after=line.folded):
+    _fold_new(work, await app.ledger.operations(line.customer, line.subscription, after=line.folded))
+
+
+def _fold_new(work: Work, operations: Iterable[Stored[Operation]]) -> None:
+    line = work.line.value
+    for found in operations:
+        if found.value.address.sequence <= line.folded:
+            continue
         if not found.value.settled_at_microsoft or _may_come_to(line, found.value):
             break
         line, taken = _fold_one(line, found.value)
