@@ -47,8 +47,10 @@ def command(ports: Ports, location: Path, *, in_memory: bool) -> tuple[str, ...]
         raise MissingProgramError("Azurite is not installed; `make run` does it (npm ci in local/azurite)")
     persistence = ("--inMemoryPersistence",) if in_memory else ("--location", str(location))
     listen = ("--blobPort", str(ports.blob), "--queuePort", str(ports.queue), "--tablePort", str(ports.table))
+    # Node closes what was idle for 5 s; the SDK keeps it for 15 s, and repeats no write that finds it closed
+    patient = ("--tableKeepAliveTimeout", "120")
     quiet = ("--silent", "--disableTelemetry", "--skipApiVersionCheck")
-    return (_node(), str(_PROGRAM), *persistence, *listen, *quiet)
+    return (_node(), str(_PROGRAM), *persistence, *listen, *patient, *quiet)
 
 
 def _node() -> str:
