@@ -33,8 +33,9 @@ install: $(INSTALLED) $(AZURITE) ## create the virtual environment and install e
 run: install ## start the local stack on port 7071 (PORT=...; TOUR=1 walks through it and ends)
 	@exec "$(PY)" -m local --port $(PORT) $(if $(filter 1 true yes,$(TOUR)),--tour) $(ARGS)
 
+# Three workers for two cores: much of what a test does is to wait
 test: install ## run the whole test suite against a local stack on free ports
-	@"$(PY)" -m pytest -n 2 --dist loadfile $(ARGS)
+	@"$(PY)" -m pytest -n 3 --dist loadfile $(ARGS)
 
 chaos: install ## two hundred random schedules on the real stack (CHAOS_SEEDS=200, CHAOS_SEED=17 replays one)
 	@"$(PY)" -m pytest -n 2 tests/spine/chaos_on_the_stack.py $(ARGS)
