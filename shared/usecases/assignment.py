@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.domain.errors import CspError, Refused
-from shared.domain.known import Intention, Known
-from shared.domain.operation import Address, Event, Kind, Leg, MappingChange, Operation, PartnerLeg, PartnerStatus
+from shared.domain.known import Known
+from shared.domain.operation import Address, Event, Kind, Leg, MappingChange, Operation, PartnerStatus
 from shared.domain.timeline import Timeline
 from shared.storage.ledger import Changes, Head, Replay
 from shared.storage.mappings import CustomerMapping, ProductMapping, SubscriptionMapping
@@ -19,6 +19,7 @@ from shared.storage.rows import Stored, document, parse
 from shared.storage.store import WriteConflict
 from shared.usecases.app import App
 from shared.usecases.dead_letters import read_line
+from shared.usecases.on_the_bill import operation_here
 from shared.usecases.rest import come_to_rest, look_again, send_again
 from shared.usecases.settling import settle_as
 from shared.usecases.work import LineKey, new_line
@@ -46,22 +47,7 @@ def mapping_operation(
     kind: Kind = Kind.MAP,
 ) -> Operation:
     """An operation that has nothing to do at Microsoft and writes a mapping."""
-    now = app.now()
-    known = known or Known("", 0)
-    return Operation(
-        address=address,
-        kind=kind,
-        intention=Intention(),
-        before=known,
-        after=known,
-        requested_at=now,
-        requested_by=caller,
-        business_date=app.business_date(now),
-        partner_center=PartnerLeg(PartnerStatus.PENDING, app.new_id()),
-        legs=tuple(legs),
-        alarm_due=now + app.times.outbox,
-        mapping=change,
-    )
+    return replace(operation_here(app, kind, address, known, caller, legs), mapping=change)
 
 
 async def store_and_carry_out(

@@ -67,9 +67,7 @@ async def converge(
 
     `known` is what was just read of the ledger, by customer and subscription (see `load`).
     """
-    opened = await asyncio.gather(
-        *(_opened(app, key, deliveries, known.get((key.customer, key.subscription), ())) for key in keys)
-    )
+    opened = await asyncio.gather(*(_opened(app, key, deliveries, known.get(key.owner, ())) for key in keys))
     works = [work for work in opened if work is not None]
     try:
         await _converge(app, held, works)
@@ -96,7 +94,7 @@ async def _with_more(app: App, works: Sequence[Work]) -> Sequence[Work]:
         return works
     folded = {stored.value.address for work in works for stored in work.operations}
     new = {alarm.address.owner for alarm in await near_alarms(app) if alarm.address not in folded}
-    return [work for work in works if (work.key.customer, work.key.subscription) in new]
+    return [work for work in works if work.key.owner in new]
 
 
 async def _all(decisions: Iterable[Coroutine[Any, Any, Posted | None]]) -> list[Posted]:

@@ -57,32 +57,22 @@ class Held:
     async def outlive(self, deadline: datetime) -> None:
         """Make sure that the lease lasts beyond a deadline. Raises LeaseLost."""
         async with self._renewing:
-            if self._lease.expires > deadline:
-                return
-            now = self._app.now()
-            renewed = None
-            if now < self._lease.expires:
-                renewed = await self._app.coordination.renew(
-                    self._lease, expires=max(deadline, now) + self._app.times.lease
-                )
-            if renewed is None:
-                raise LeaseLost
-            self._lease = renewed
+            if self._lease.expires <= deadline:
+                await self._renew(self._lease, max(deadline, self._app.now()) + self._app.times.lease)
 
     async def begin(self, lines: Iterable[LineKey]) -> None:
         """Store which lines are worked on from now; the lease outlives one request. Raises LeaseLost."""
         async with self._renewing:
-            now = self._app.now()
-            deadline = now + self._app.times.autotask_timeout
-            expires = self._lease.expires
-            renewed = None
-            if now < expires:
-                noted = replace(self._lease, note="\n".join(str(line) for line in lines))
-                expires = expires if expires > deadline else deadline + self._app.times.lease
-                renewed = await self._app.coordination.renew(noted, expires=expires)
-            if renewed is None:
-                raise LeaseLost
-            self._lease = renewed
+            deadline = self._app.now() + self._app.times.autotask_timeout
+            noted = replace(self._lease, note="\n".join(str(line) for line in lines))
+            await self._renew(noted, noted.expires if noted.expires > deadline else deadline + self._app.times.lease)
+
+    async def _renew(self, lease: Lease, expires: datetime) -> None:
+        alive = self._app.now() < self._lease.expires
+        renewed = await self._app.coordination.renew(lease, expires=expires) if alive else None
+        if renewed is None:
+            raise LeaseLost
+        self._lease = renewed
 
     def end(self) -> None:
         """No line is worked on any more; stored with what is stored next."""

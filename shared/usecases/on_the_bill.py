@@ -24,10 +24,18 @@ def bill_operation(
     app: App, kind: Kind, customer: str, subscription: str, head: Head, caller: str, legs: Sequence[Leg]
 ) -> Operation:
     """The next operation of a subscription, about some of its lines."""
+    address = Address(customer, subscription, head.next_sequence)
+    return operation_here(app, kind, address, head.known, caller, legs).with_partner_center(PartnerStatus.NOT_NEEDED)
+
+
+def operation_here(
+    app: App, kind: Kind, address: Address, known: Known | None, caller: str, legs: Sequence[Leg]
+) -> Operation:
+    """An operation that changes nothing at Microsoft, where `known` is; its leg there is still to be closed."""
     now = app.now()
-    known = head.known or Known("", 0)
+    known = known or Known("", 0)
     return Operation(
-        address=Address(customer, subscription, head.next_sequence),
+        address=address,
         kind=kind,
         intention=Intention(),
         before=known,
@@ -38,7 +46,7 @@ def bill_operation(
         partner_center=PartnerLeg(PartnerStatus.PENDING, app.new_id()),
         legs=tuple(legs),
         alarm_due=now + app.times.outbox,
-    ).with_partner_center(PartnerStatus.NOT_NEEDED)
+    )
 
 
 async def accept_on_the_bill(

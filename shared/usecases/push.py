@@ -281,7 +281,7 @@ def _groups(batch: Iterable[Stored[Operation]]) -> list[list[LineKey]]:
 
 
 def _put(groups: list[dict[tuple[str, str], LineKey]], key: LineKey) -> None:
-    owner = (key.customer, key.subscription)
+    owner = key.owner
     for group in groups:
         if group.get(owner) == key:
             return

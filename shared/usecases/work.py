@@ -66,6 +66,11 @@ class LineKey:
     contract: int
     line: int
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Customer and subscription."""
+        return self.customer, self.subscription
+
     def __str__(self) -> str:
         return f"{self.customer} {self.subscription} {self.contract} {self.line}"
 

@@ -6,6 +6,7 @@ with its Idempotency-Key.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -26,6 +27,7 @@ from shared.usecases.mapping_choice import MappingRequest
 from shared.usecases.price_list import Scope, apply_price_list
 from shared.usecases.pricing import PriceRequest, change_price
 from shared.usecases.sync import sync_customer
+from tests.world import checks
 from tests.world.autotask import AdjustFault, Fault
 from tests.world.clock import START
 from tests.world.world import CONTRACT, CONTRACT_START, CUSTOMER, World, line_id, subscription_id
@@ -109,6 +111,13 @@ async def ask(world: World, request: Ask) -> None:
     process = world.start()
     await world.run(process, request)
     await world.run_until_quiet(process)
+
+
+def tell(world: World, *requests: Ask) -> None:
+    """Ask for one after the other, each until all is quiet; then everything is as it should be."""
+    for request in requests:
+        asyncio.run(ask(world, request))
+    asyncio.run(checks.everything(world))
 
 
 async def mapped(world: World) -> None:

@@ -24,7 +24,6 @@ from tests.crash.scenarios import (
     STANDARD,
     TODAY,
     TOMORROW,
-    Ask,
     ask,
     change,
     first_dead,
@@ -33,6 +32,7 @@ from tests.crash.scenarios import (
     mapped,
     priced,
     reprice,
+    tell,
     unmapped,
 )
 from tests.world import checks
@@ -55,12 +55,6 @@ def a_world(policy: Policy | None = None, price: str | None = None, cost: str | 
     asyncio.run(ask(world, map_to(1, 1, "adopt", policy=policy, pricing=pricing)))
     world.clock.advance(timedelta(hours=1))
     return world
-
-
-def tell(world: World, *requests: Ask) -> None:
-    for request in requests:
-        asyncio.run(ask(world, request))
-    asyncio.run(checks.everything(world))
 
 
 def last(world: World) -> Leg:

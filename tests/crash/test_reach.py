@@ -16,7 +16,17 @@ from shared.domain.planning import Adjustment, DriftPolicy
 from shared.domain.pricing import Pricing
 from shared.domain.rates import Rate, Reach
 from shared.usecases.dead_letters import resubmit
-from tests.crash.scenarios import NEXT_PERIOD, TODAY, Ask, ask, change, map_to, priced, reprice
+from tests.crash.scenarios import (
+    NEXT_PERIOD,
+    TODAY,
+    Ask,
+    ask,
+    change,
+    map_to,
+    priced,
+    reprice,
+    tell,
+)
 from tests.world import checks
 from tests.world.world import CONTRACT_END, CONTRACT_START, World, line_id
 
@@ -34,12 +44,6 @@ def a_world(units: int, how: str, policy: Policy, pricing: Pricing) -> World:
     asyncio.run(ask(world, map_to(1, 1, how, policy=policy, pricing=pricing)))
     world.clock.advance(timedelta(hours=1))
     return world
-
-
-def tell(world: World, *requests: Ask) -> None:
-    for request in requests:
-        asyncio.run(ask(world, request))
-    asyncio.run(checks.everything(world))
 
 
 def sent(world: World) -> list[Adjustment]:
